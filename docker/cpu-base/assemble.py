@@ -1,0 +1,74 @@
+"""Lay out the tritonserver of the nvidia-pytriton wheel the way NVIDIA's image lays out its own.
+
+The result is what `/opt/tritonserver` is in `sagemaker-tritonserver`, for a machine without a GPU or without AWS access:
+
+    bin/tritonserver
+    lib/                       the wheel's shared libraries, and libpython for the Python backend
+    backends/python/           the Python backend, with the stub of the interpreter that runs this script
+    backends/{onnxruntime,dali,pytorch}/model.py
+                               Python-based backends that stand in for the compiled ones
+
+Usage: python3 assemble.py DESTINATION. Needs nothing but the standard library and the installed wheel.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+STAND_INS = Path(__file__).parents[2] / "python_backend_models" / "backends"
+
+
+def wheel_root() -> Path:
+    """Return the directory that nvidia-pytriton is installed in.
+
+    Raises:
+        SystemExit: it is not installed.
+    """
+    for entry in map(Path, sys.path):
+        if (entry / "pytriton" / "tritonserver" / "bin" / "tritonserver").is_file():
+            return entry
+    raise SystemExit("nvidia-pytriton is not installed: pip install --no-deps -r requirements/tritonserver.lock")
+
+
+def libpython() -> Path:
+    """Return the shared library of this interpreter, which the Python backend's stub links to.
+
+    Raises:
+        SystemExit: this Python has none.
+    """
+    name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    places = [Path(str(sysconfig.get_config_var(key))) for key in ("LIBDIR", "LIBPL") if sysconfig.get_config_var(key)]
+    places += [place / sysconfig.get_config_var("MULTIARCH") for place in places if sysconfig.get_config_var("MULTIARCH")]
+    for place in places:
+        if (place / name).exists():
+            return (place / name).resolve()
+    raise SystemExit(f"{name} was not found in {', '.join(map(str, places))}: apt-get install {name.split('.so')[0]}")
+
+
+def assemble(destination: Path) -> None:
+    """Write the whole tree to `destination`, replacing what was there."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    source = wheel_root()
+    triton = source / "pytriton" / "tritonserver"
+    stub = triton / "python_backend_stubs" / python / "triton_python_backend_stub"
+    if not stub.is_file():
+        built_for = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
+        raise SystemExit(f"the wheel has no Python backend for Python {python}, only for {built_for}")
+    shutil.rmtree(destination, ignore_errors=True)
+    (destination / "bin").mkdir(parents=True)
+    shutil.copy2(triton / "bin" / "tritonserver", destination / "bin")
+    shutil.copytree(source / "nvidia_pytriton.libs", destination / "lib")
+    library = libpython()
+    shutil.copy2(library, destination / "lib" / f"libpython{python}.so.1.0")
+    shutil.copytree(triton / "backends" / "python", destination / "backends" / "python")
+    shutil.copy2(stub, destination / "backends" / "python")
+    for path in (destination / "bin" / "tritonserver", destination / "backends" / "python" / stub.name):
+        path.chmod(0o755)
+    shutil.copytree(STAND_INS, destination / "backends", dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    assemble(Path(sys.argv[1]))

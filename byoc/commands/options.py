@@ -1,0 +1,21 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["Json", "Profile", "Region"]
+
+Region = Annotated[
+    str | None,
+    typer.Option(
+        "--region", help="AWS region. Default: endpoint.yaml, AWS_REGION, or the profile's.", metavar="REGION"
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="Profile of ~/.aws/config to take credentials and region from.", metavar="NAME"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]

@@ -1,0 +1,1 @@
+"""What runs in the container: an Amazon SageMaker front end for NVIDIA Triton Inference Server."""

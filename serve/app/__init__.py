@@ -1,0 +1,1 @@
+"""The aiohttp application: health, metrics, and the invocations that Triton does not understand by itself."""

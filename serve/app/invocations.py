@@ -1,0 +1,138 @@
+"""`/invocations` for what HAProxy does not hand to Triton by itself, and for all of it where there is no HAProxy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp import web
+
+from serve.app.errors import RequestError
+from serve.codecs import kserve, triton_errors
+from serve.triton.client import TritonClient
+
+__all__ = ["Invocations"]
+
+CHUNK_BYTES = 64 * 1024
+ERROR_BYTES = 64 * 1024
+
+ACCEPTED = (
+    'KServe v2 JSON ({"inputs": [{"name": …, "shape": …, "datatype": …, "data": …}]}), '
+    f"{kserve.BINARY_JSON_PREFIX}N with N bytes of JSON before the tensors, "
+    f"or {kserve.BINARY_JSON_PREFIX}0 with the bytes of the only input, such as a JPEG"
+)
+
+# Headers of one connection, what aiohttp sets itself, and the encoding of bodies, which aiohttp has undone.
+NOT_FORWARDED = {
+    "accept-encoding",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+@dataclass(frozen=True)
+class Invocations:
+    """Hands invocations of one model to Triton.
+
+    Args:
+        triton: where Triton listens.
+        session: the connections to use.
+        model: the model to run.
+        inference_type: `infer`, `generate` or `generate_stream`, for requests that don't say which by themselves.
+    """
+
+    triton: TritonClient
+    session: aiohttp.ClientSession
+    model: str
+    inference_type: str
+
+    async def invoke(self, request: web.Request) -> web.StreamResponse:
+        """Answer an invocation with Triton's answer, streamed both ways.
+
+        Raises:
+            RequestError: the body is none that Triton understands (400, 415), or Triton can't be reached (502, 503).
+        """
+        content_type = request.headers.get("Content-Type", "")
+        header_size = kserve.binary_header_size(content_type)
+        if header_size is not None:
+            return await self._forward(request, "infer", request.content.iter_chunked(CHUNK_BYTES), header_size)
+        if content_type.lower().startswith(kserve.BINARY_JSON):
+            raise RequestError(400, f"Content-Type {content_type!r}: expected {kserve.BINARY_JSON_PREFIX}N")
+        body = await request.read()
+        return await self._forward(request, self._endpoint(request, body), body)
+
+    def _endpoint(self, request: web.Request, body: bytes) -> str:
+        """Return which of Triton's endpoints a JSON body is for.
+
+        Raises:
+            RequestError: the body is for none of them.
+        """
+        if kserve.is_json_object(body) and kserve.EVENT_STREAM in request.headers.get("Accept", ""):
+            return "generate_stream"
+        content = _json_object(request, body)
+        if self.inference_type != "infer":
+            return self.inference_type
+        if "inputs" not in content:
+            raise RequestError(400, f"the JSON has no key 'inputs', only {sorted(content)}: expected {ACCEPTED}")
+        return "infer"
+
+    async def _forward(
+        self, request: web.Request, endpoint: str, body: bytes | AsyncIterator[bytes], header_size: int | None = None
+    ) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
+        headers.pop(kserve.HEADER_LENGTH, None)
+        headers["Accept-Encoding"] = "identity"
+        if header_size is not None:
+            headers[kserve.HEADER_LENGTH] = str(header_size)
+        url = self.triton.model_url(self.model, endpoint)
+        try:
+            async with self.session.post(url, data=body, headers=headers) as answer:
+                if answer.status >= 400:
+                    content = await answer.content.read(ERROR_BYTES)
+                    status = triton_errors.status_of(answer.status, content)
+                    return web.Response(status=status, body=content, content_type="application/json")
+                return await _stream(request, answer)
+        except aiohttp.ClientConnectorError as error:
+            raise RequestError(503, f"tritonserver does not accept requests: {error}") from error
+        except aiohttp.ClientConnectionError as error:
+            raise RequestError(502, f"tritonserver closed the connection before it answered: {error}") from error
+
+
+def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
+    content_type = request.headers.get("Content-Type", "none")
+    if not body:
+        raise RequestError(400, f"the body is empty: expected {ACCEPTED}")
+    try:
+        content = json.loads(body)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if "json" in content_type or kserve.is_json_object(body):
+            raise RequestError(400, f"the body is not JSON: {error}") from None
+        raise RequestError(415, f"Content-Type {content_type!r} is not supported: expected {ACCEPTED}") from None
+    if not isinstance(content, dict):
+        raise RequestError(400, f"the body is a JSON {type(content).__name__}, not an object: expected {ACCEPTED}")
+    return content
+
+
+async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Hand on an answer as it comes; chunks of an event stream are not held back."""
+    response = web.StreamResponse(status=answer.status)
+    header_size = answer.headers.get(kserve.HEADER_LENGTH)
+    response.headers["Content-Type"] = (
+        f"{kserve.BINARY_JSON_PREFIX}{header_size}"
+        if header_size is not None
+        else answer.headers.get("Content-Type", "application/json")
+    )
+    response.content_length = answer.content_length
+    await response.prepare(request)
+    async for chunk in answer.content.iter_any():
+        await response.write(chunk)
+    await response.write_eof()
+    return response

@@ -1,0 +1,1 @@
+"""Media types of requests and answers, and how they are told apart."""

@@ -1,0 +1,38 @@
+"""What Triton's error texts mean: the one place that tells a caller's fault, missing memory and our fault apart.
+
+The patterns are written for HAProxy (PCRE) and for Python alike, without single quotes.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["OUT_OF_MEMORY", "UNREADABLE", "status_of"]
+
+# Triton answers 500 to a body that is no JSON or not of the shape that the protocol asks for.
+UNREADABLE = r"^\{\"error\":\"(failed to parse the request JSON|Unable to parse |Unexpected |unable to parse )"
+
+# Memory, and nothing that merely contains the letters (“BLOOM”). The texts are those of CUDA, cuDNN, cuBLAS, PyTorch,
+# TensorFlow, ONNX Runtime, Python and Triton itself.
+OUT_OF_MEMORY = (
+    r"([Oo]ut [Oo]f [Mm]emory|OUT_OF_MEMORY|OutOfMemory|MemoryError|[Ff]ailed to allocate|ALLOC_FAILED"
+    r"|CUDNN_STATUS_NOT_INITIALIZED|CUBLAS_STATUS_NOT_INITIALIZED|tensor is not initialized"
+    r"|std::bad_alloc|[Cc]annot allocate memory|[Nn]o space left on device|(^|[^A-Za-z])OOM([^A-Za-z]|$))"
+)
+
+_UNREADABLE = re.compile(UNREADABLE.encode())
+_OUT_OF_MEMORY = re.compile(OUT_OF_MEMORY.encode())
+
+
+def status_of(status: int, body: bytes) -> int:
+    """Return the HTTP status that SageMaker should see for an answer of Triton's.
+
+    Args:
+        status: Triton's own status.
+        body: the start of its body, `{"error": "…"}`.
+    """
+    if status >= 400 and _OUT_OF_MEMORY.search(body):
+        return 507
+    if status == 500 and _UNREADABLE.search(body):
+        return 400
+    return status

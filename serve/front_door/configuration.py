@@ -1,0 +1,77 @@
+"""Renders HAProxy's configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from serve.codecs import kserve, triton_errors
+
+__all__ = ["ERRORS", "FrontDoor", "render"]
+
+# What HAProxy answers by itself, in place of its HTML pages. No single quotes: they end a string in the configuration.
+ERRORS = {
+    400: "the request is not valid HTTP",
+    403: "forbidden",
+    405: "method not allowed",
+    408: "the request did not arrive in time: send the whole body, or check Content-Length",
+    413: "the request is too large",
+    425: "too early",
+    429: "too many requests",
+    500: "the front door failed",
+    501: "not implemented",
+    502: "tritonserver closed the connection before it answered: see the log of the container",
+    503: "tritonserver does not accept requests: it is starting or stopping, see /ping",
+    504: "the model did not answer in time",
+}
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """What the front door needs to know.
+
+    Attributes:
+        port: the SageMaker port.
+        triton_port: Triton's inner HTTP port, on the loopback interface.
+        model: the model behind `/invocations`.
+        inference_type: `infer`, `generate` or `generate_stream`.
+        app_socket, metrics_socket, admin_socket: Unix sockets of the app, of HAProxy's metrics and of its admin commands.
+        drain_seconds: how long requests in flight may take once it stops.
+        body_seconds: how long a client may take to send a body.
+        answer_seconds: how long a model may take to answer; SageMaker itself gives up after 60 s, asynchronous
+            endpoints after an hour.
+    """
+
+    port: int
+    triton_port: int
+    model: str
+    inference_type: str
+    app_socket: Path
+    metrics_socket: Path
+    admin_socket: Path
+    drain_seconds: int
+    body_seconds: int = 60
+    answer_seconds: int = 3600
+
+
+def render(front_door: FrontDoor) -> str:
+    """Return haproxy.cfg."""
+    loader = PackageLoader("serve.front_door", "")
+    environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 (not HTML)
+    return environment.get_template("haproxy.cfg.j2").render(
+        vars(front_door),
+        errors={status: json.dumps({"error": message}) for status, message in ERRORS.items()},
+        model_path=f"/v2/models/{quote(front_door.model, safe='')}",
+        binary_json=kserve.BINARY_JSON_PATTERN,
+        binary_json_prefix=kserve.BINARY_JSON_PREFIX.replace(";", r"\;").replace(" ", r"\ "),
+        event_stream=kserve.EVENT_STREAM,
+        header_length=kserve.HEADER_LENGTH,
+        json_object=kserve.JSON_OBJECT,
+        kserve_json=kserve.JSON_START,
+        out_of_memory=triton_errors.OUT_OF_MEMORY,
+        unreadable=triton_errors.UNREADABLE,
+    )

@@ -1,0 +1,124 @@
+"""A child process that dies with its parent, and whose output is forwarded line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable
+
+from serve.plan import Child
+
+__all__ = ["Process", "exit_status", "how_it_ended"]
+
+LAST_LINES = 20
+LINE_LIMIT = 1024 * 1024  # a longer line of a child's log is cut, not fatal
+PR_SET_PDEATHSIG = 1
+
+
+class Process:
+    """A started child.
+
+    Attributes:
+        name: what the plan calls it.
+        last_lines: the end of what it printed.
+    """
+
+    def __init__(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        """Wrap a process; use `start`."""
+        self.name = child.name
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self._process = process
+        self._forwarding = asyncio.create_task(self._forward())
+
+    @classmethod
+    async def start(cls, child: Child) -> Process:
+        """Start a child in a session of its own, so that Ctrl-C reaches the parent only.
+
+        Raises:
+            OSError: the program can't be started.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *child.arguments,
+            env=child.environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+            limit=LINE_LIMIT,
+        )
+        return cls(child, process)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Tell whether it has not ended yet."""
+        return self._process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if self.running:
+            self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Wait for its end and for its last output; return its status, negative for a signal."""
+        status = await self._process.wait()
+        # Its own children may hold the pipe open for longer: what they print then is no longer its last word.
+        await asyncio.wait([self._forwarding], timeout=1)
+        return status
+
+    async def stop(self, seconds: float, number: signal.Signals = signal.SIGTERM) -> bool:
+        """Ask it to end, and kill it when it has not after `seconds`. Return whether it ended by itself."""
+        self.send(number)
+        try:
+            await asyncio.wait_for(self.wait(), seconds)
+        except asyncio.TimeoutError:
+            self.send(signal.SIGKILL)
+            await self.wait()
+            return False
+        return True
+
+    async def _forward(self) -> None:
+        stream = self._process.stdout
+        if stream is None:
+            return
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # longer than LINE_LIMIT; asyncio has dropped it
+                line = b"(a line of more than 1 MiB was left out)\n"
+            if not line:
+                return
+            text = line.decode(errors="replace").rstrip()
+            self.last_lines.append(text)
+            print(f"{self.name}: {text}", flush=True)  # noqa: T201 (the container's log is standard output)
+
+
+def exit_status(status: int) -> int:
+    """Return the status that a parent should end with, given a child's: 128 + n for signal n, never 0."""
+    return 128 - status if status < 0 else status or 1
+
+
+def how_it_ended(status: int) -> str:
+    """Say in words how a process ended."""
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Return what the child runs before exec: the kernel then kills it when its parent dies, however that happens."""
+    libc = ctypes.CDLL(None, use_errno=True)  # loaded here: after fork only async-signal-safe work is allowed
+
+    def ask_kernel() -> None:
+        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+            sys.stderr.write("prctl(PR_SET_PDEATHSIG) failed: this process will outlive its parent\n")
+
+    return ask_kernel

@@ -1,0 +1,54 @@
+"""Makes an archive that was written for a GPU servable where there is none.
+
+Triton refuses `KIND_GPU` on a machine without a GPU. The model directory is read-only, so the models that say it are
+staged: a directory of symlinks to the original files, with a `config.pbtxt` that says `KIND_CPU`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
+
+from serve.repository.config import read_config, write_config
+from serve.repository.layout import Repository, is_junk
+
+__all__ = ["stage_for_cpu", "wants_gpu"]
+
+
+def wants_gpu(repository: Repository) -> tuple[str, ...]:
+    """Return the models whose instance groups name a GPU.
+
+    Raises:
+        RepositoryError: a config.pbtxt can't be read.
+    """
+    return tuple(name for name in repository.models if _names_gpu(read_config(repository.directory / name)))
+
+
+def stage_for_cpu(repository: Repository, destination: Path) -> Repository:
+    """Write a repository to `destination` that serves the same models without a GPU.
+
+    Returns:
+        The same models with the same default, in `destination`. Every file but the rewritten config.pbtxt is a symlink.
+    """
+    for name in repository.models:
+        source, target = repository.directory / name, destination / name
+        config = read_config(source)
+        if not _names_gpu(config):
+            destination.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source.resolve(), target_is_directory=True)
+            continue
+        target.mkdir(parents=True)
+        for entry in source.iterdir():
+            if not is_junk(entry.name) and entry.name != "config.pbtxt":
+                (target / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
+        for group in config.instance_group:
+            group.kind = ModelInstanceGroup.KIND_CPU
+            del group.gpus[:]
+        write_config(target, config)
+    return Repository(destination, repository.default_model, repository.models)
+
+
+def _names_gpu(config: Any) -> bool:
+    return any(group.kind == ModelInstanceGroup.KIND_GPU or group.gpus for group in config.instance_group)

@@ -1,0 +1,1 @@
+"""tritonserver: its command line, and talking to it."""

@@ -1,0 +1,80 @@
+"""Talking to tritonserver over HTTP: health, readiness, configurations."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+__all__ = ["TritonClient", "UnreachableError"]
+
+
+class UnreachableError(ConnectionError):
+    """tritonserver did not answer.
+
+    Args:
+        message: why.
+        refused: nothing listens: it is starting, ending or gone. Otherwise it listens, but is busy or hangs.
+    """
+
+    def __init__(self, message: str, *, refused: bool) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.refused = refused
+
+
+class TritonClient:
+    """Triton's HTTP front end.
+
+    Args:
+        session: the connections to use.
+        base_url: such as `http://127.0.0.1:8000`.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        """Keep the session; it stays the caller's to close."""
+        self._session = session
+        self._base_url = base_url
+
+    def model_url(self, model: str, endpoint: str) -> str:
+        """Return the URL of a model's endpoint, such as `infer`."""
+        return f"{self._base_url}/v2/models/{quote(model, safe='')}/{endpoint}"
+
+    async def is_live(self, seconds: float) -> bool:
+        """Tell whether the server is alive. Raises UnreachableError without an answer within `seconds`."""
+        return await self._is_ok(f"{self._base_url}/v2/health/live", seconds)
+
+    async def is_ready(self, model: str, seconds: float) -> bool:
+        """Tell whether a model is ready. Raises UnreachableError without an answer within `seconds`."""
+        return await self._is_ok(self.model_url(model, "ready"), seconds)
+
+    async def ensemble_members(self, model: str, seconds: float) -> tuple[str, ...]:
+        """Return the models that a ready model's ensemble runs, themselves ensembles or not; () for any other model.
+
+        Raises:
+            UnreachableError: no answer within `seconds`.
+        """
+        config = await self._json(self.model_url(model, "config"), seconds)
+        steps = config.get("ensemble_scheduling", {}).get("step", [])
+        return tuple(dict.fromkeys(step["model_name"] for step in steps))
+
+    async def _is_ok(self, url: str, seconds: float) -> bool:
+        try:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
+                return response.status == 200
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            raise _unreachable(error) from error
+
+    async def _json(self, url: str, seconds: float) -> dict[str, Any]:
+        try:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
+                content: dict[str, Any] = await response.json(content_type=None)
+                return content if response.status == 200 else {}
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            raise _unreachable(error) from error
+
+
+def _unreachable(error: Exception) -> UnreachableError:
+    return UnreachableError(str(error) or type(error).__name__, refused=isinstance(error, aiohttp.ClientConnectorError))

@@ -1,0 +1,119 @@
+"""The tritonserver command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serve.settings import Settings
+
+__all__ = ["HEADER_PATTERN", "TritonPorts", "tritonserver_arguments", "tritonserver_environment"]
+
+# Which HTTP headers reach models, as request parameters. HAProxy lower-cases header names on the way.
+HEADER_PATTERN = "(?i)x-amzn-sagemaker-.*"
+
+LOOPBACK = "127.0.0.1"
+ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
+
+
+@dataclass(frozen=True)
+class TritonPorts:
+    """The ports of Triton's own front ends. None: that front end is off."""
+
+    http: int | None
+    grpc: int | None
+    metrics: int | None
+
+
+def tritonserver_arguments(
+    settings: Settings,
+    *,
+    repository: Path,
+    models: tuple[str, ...],
+    ports: TritonPorts,
+    gpus: int,
+    exit_timeout_seconds: int,
+) -> tuple[str, ...]:
+    """Return the whole command line.
+
+    Args:
+        repository: the model repository.
+        models: the models to load at the start.
+        ports: where Triton's own front ends listen.
+        gpus: number of GPUs of this machine.
+        exit_timeout_seconds: how long Triton itself lets requests in flight finish once it is told to stop.
+    """
+    return (
+        str(settings.install_dir / "bin" / "tritonserver"),
+        f"--model-repository={repository}",
+        "--model-control-mode=explicit",
+        *(f"--load-model={name}" for name in models),
+        f"--backend-directory={settings.install_dir / 'backends'}",
+        f"--exit-timeout-secs={exit_timeout_seconds}",
+        f"--model-namespacing={_flag(not settings.disable_model_namespacing)}",
+        *_front_ends(settings, ports),
+        *_logging(settings),
+        *_resources(settings, gpus),
+        *settings.additional_args,
+    )
+
+
+def tritonserver_environment(settings: Settings, environment: Mapping[str, str], default_model: str) -> dict[str, str]:
+    """Return the environment of tritonserver: the container's, its libraries, and what its SageMaker port reads."""
+    libraries = [str(settings.install_dir / "lib"), environment.get("LD_LIBRARY_PATH", "")]
+    return {
+        **environment,
+        "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+        "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model,
+        "SAGEMAKER_TRITON_PING_MODE": settings.ping_mode,
+        "SAGEMAKER_TRITON_INFERENCE_TYPE": settings.inference_type,
+        "SAGEMAKER_MULTI_MODEL": _flag(settings.multi_model),
+    }
+
+
+def _front_ends(settings: Settings, ports: TritonPorts) -> Iterator[str]:
+    yield f"--allow-http={_flag(ports.http is not None)}"
+    if ports.http is not None:
+        yield f"--http-address={ANYWHERE if settings.allow_http else LOOPBACK}"
+        yield f"--http-port={ports.http}"
+        yield f"--http-thread-count={settings.thread_count}"
+        yield f"--http-header-forward-pattern={HEADER_PATTERN}"
+    yield f"--allow-grpc={_flag(ports.grpc is not None)}"
+    if ports.grpc is not None:
+        yield f"--grpc-address={ANYWHERE if settings.allow_grpc else LOOPBACK}"
+        yield f"--grpc-port={ports.grpc}"
+    yield f"--allow-metrics={_flag(ports.metrics is not None)}"
+    if ports.metrics is not None:
+        yield f"--metrics-address={ANYWHERE if settings.allow_metrics else LOOPBACK}"
+        yield f"--metrics-port={ports.metrics}"
+    native = settings.frontend == "native"
+    yield f"--allow-sagemaker={_flag(native)}"
+    if native:
+        yield f"--sagemaker-port={settings.bind_to_port}"
+        yield f"--sagemaker-thread-count={settings.thread_count}"
+        if settings.safe_port_range:
+            yield f"--sagemaker-safe-port-range={settings.safe_port_range}"
+
+
+def _logging(settings: Settings) -> Iterator[str]:
+    yield f"--log-verbose={settings.log_verbose}"
+    yield f"--log-info={_flag(settings.log_info)}"
+    yield f"--log-warning={_flag(settings.log_warning)}"
+    yield f"--log-error={_flag(settings.log_error)}"
+
+
+def _resources(settings: Settings, gpus: int) -> Iterator[str]:
+    yield f"--backend-config=python,shm-default-byte-size={settings.shm_default_byte_size}"
+    yield f"--backend-config=python,shm-growth-byte-size={settings.shm_growth_byte_size}"
+    if settings.tensorflow_version is not None:
+        yield f"--backend-config=tensorflow,version={settings.tensorflow_version}"
+    if settings.buffer_manager_thread_count is not None:
+        yield f"--buffer-manager-thread-count={settings.buffer_manager_thread_count}"
+    if settings.model_load_gpu_limit is not None:
+        yield from (f"--model-load-gpu-limit={gpu}:{settings.model_load_gpu_limit}" for gpu in range(gpus))
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,12 +1,14 @@
 """Lay out the tritonserver of the nvidia-pytriton wheel the way NVIDIA's image lays out its own.
 
-The result is what `/opt/tritonserver` is in `sagemaker-tritonserver`, for a machine without a GPU or without AWS access:
+The result is what `/opt/tritonserver` is in `sagemaker-tritonserver`, for a machine without a GPU or AWS access:
 
     bin/tritonserver
     lib/                       the wheel's shared libraries, and libpython for the Python backend
     backends/python/           the Python backend, with the stub of the interpreter that runs this script
     backends/{onnxruntime,dali,pytorch}/model.py
                                Python-based backends that stand in for the compiled ones
+    backends/python/stand_in.py
+                               what these share: Triton has backends/python on the search path of each
 
 Usage: python3 assemble.py DESTINATION. Needs nothing but the standard library and the installed wheel.
 """
@@ -41,7 +43,9 @@ def libpython() -> Path:
     """
     name = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
     places = [Path(str(sysconfig.get_config_var(key))) for key in ("LIBDIR", "LIBPL") if sysconfig.get_config_var(key)]
-    places += [place / sysconfig.get_config_var("MULTIARCH") for place in places if sysconfig.get_config_var("MULTIARCH")]
+    places += [
+        place / sysconfig.get_config_var("MULTIARCH") for place in places if sysconfig.get_config_var("MULTIARCH")
+    ]
     for place in places:
         if (place / name).exists():
             return (place / name).resolve()

@@ -1,0 +1,115 @@
+"""The `dali` backend for a machine without the compiled one: the same `config.pbtxt`, the same `model.dali`.
+
+Runs pipelines of CPU operators. The first dimension of an input is the batch; samples may differ in size, within the
+limits of one tensor for each request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import stand_in
+from numpy.typing import NDArray
+from nvidia import dali
+
+FILENAME = "model.dali"
+
+
+class TritonPythonModel:
+    """One instance of a model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the pipeline and check that the configuration is one that the compiled backend can serve too."""
+        self._model = stand_in.load_model(args, FILENAME)
+        check(self._model)
+        self._serialized = self._model.file.read_bytes()
+        self._pipeline = self._load()
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer requests in one run; where it fails, one by one."""
+        return stand_in.answer(requests, self._run, ragged=True)
+
+    def _load(self) -> Any:
+        """Return a pipeline that is ready to run.
+
+        Raises:
+            stand_in.ModelLoadError: the file is no pipeline, or one that needs a GPU.
+        """
+        model = self._model
+        batch = {"batch_size": model.max_batch_size} if model.max_batch_size else {}
+        try:
+            pipeline = dali.Pipeline.deserialize(
+                self._serialized,
+                **batch,
+                num_threads=stand_in.threads(model),
+                device_id=None,
+                exec_pipelined=False,
+                exec_async=False,
+                prefetch_queue_depth=1,
+            )
+            pipeline.build()
+        except RuntimeError as error:
+            raise stand_in.ModelLoadError(
+                f"model '{model.name}': DALI {dali.__version__} cannot load {model.file} on a CPU: "
+                f"{reason(error)}; serialize it with this version of DALI, device_id=None and operators of device 'cpu'"
+            ) from error
+        return pipeline
+
+    def _run(self, inputs: list[stand_in.Arrays]) -> list[stand_in.Arrays]:
+        try:
+            for tensor in self._model.inputs:
+                self._pipeline.feed_input(tensor.name, [sample for arrays in inputs for sample in arrays[tensor.name]])
+            outputs = self._pipeline.run()
+            batches = [[np.array(output.at(index)) for index in range(len(output))] for output in outputs]
+        except RuntimeError as error:
+            self._pipeline = self._load()  # a pipeline that has failed once cannot be used again
+            raise stand_in.RunError(f"DALI: {reason(error)}", invalid_argument=True) from error
+        return self._split(batches, [stand_in.batch_size(arrays) for arrays in inputs])
+
+    def _split(self, outputs: list[list[NDArray[Any]]], sizes: list[int]) -> list[stand_in.Arrays]:
+        answers: list[stand_in.Arrays] = [{} for _ in sizes]
+        for tensor, samples in zip(self._model.outputs, outputs, strict=True):
+            position = 0
+            for arrays, size in zip(answers, sizes, strict=True):
+                arrays[tensor.name] = self._stack(tensor.name, samples[position : position + size])
+                position += size
+        return answers
+
+    def _stack(self, name: str, samples: list[NDArray[Any]]) -> NDArray[Any]:
+        if len({sample.shape for sample in samples}) > 1:
+            shapes = ", ".join(str(list(sample.shape)) for sample in samples)
+            raise stand_in.RunError(
+                f"output '{name}' has samples of shapes {shapes}: one response holds only samples of one shape",
+                invalid_argument=True,
+            )
+        return np.stack(samples)
+
+
+def check(model: stand_in.Model) -> None:
+    """Refuse what the compiled backend would not serve.
+
+    Raises:
+        stand_in.ModelLoadError: an input of TYPE_STRING. The compiled backend hands its bytes to the pipeline with the
+            four bytes of length that Triton puts before each string, under the shape of the strings.
+    """
+    for tensor in model.inputs:
+        if tensor.data_type == "TYPE_STRING":
+            raise stand_in.ModelLoadError(
+                f"model '{model.name}': input '{tensor.name}' is TYPE_STRING, which DALI has no type for; "
+                "declare encoded images as TYPE_UINT8 with dims [ -1 ]"
+            )
+
+
+def reason(error: RuntimeError) -> str:
+    """Return what DALI says went wrong: the operator and its complaint, without the pipeline's source."""
+    text = str(error)
+    operator = re.search(r"operator `(?:nvidia\.dali\.)?([^`]+)`", text)
+    complaint = text.rpartition("encountered:")[2].replace("Current pipeline object is no longer valid.", "")
+    words = " ".join(complaint.split())
+    if operator is None:
+        return words
+    damaged = " (an image is damaged, incomplete or of a kind that DALI does not decode)"
+    return f"{operator[1]}: {words}{damaged if 'decoders' in operator[1] else ''}"

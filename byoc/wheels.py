@@ -1,0 +1,122 @@
+"""Wheels for the Python of an image: chosen, checked and downloaded outside of it, so that builds need no PyPI."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from byoc.errors import ImageError
+
+__all__ = ["Target", "build", "download", "requirements_for"]
+
+# A wheel is a zip file, and the earliest time that a zip file can hold makes it the same file every time it is built.
+ZIP_EPOCH = "315532800"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The interpreter that wheels are for: its version (3.12.3), machine (x86_64) and C library's version (2.39)."""
+
+    python: str
+    machine: str
+    glibc: str
+
+    @property
+    def python_minor(self) -> str:
+        """The version that a wheel's tag names: 3.12."""
+        return ".".join(self.python.split(".")[:2])
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platform tags of the wheels that its C library can run, newest first (PEP 600)."""
+        newest = Version(self.glibc).minor
+        tags = [f"manylinux_2_{minor}_{self.machine}" for minor in range(newest, 4, -1)]
+        return (*tags, f"manylinux2014_{self.machine}", f"linux_{self.machine}")
+
+    def markers(self) -> dict[str, str]:
+        """The values of the environment markers (PEP 508) there."""
+        return {
+            "implementation_name": "cpython",
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux",
+            "python_full_version": self.python,
+            "python_version": self.python_minor,
+            "sys_platform": "linux",
+        }
+
+
+def requirements_for(lock: str, target: Target) -> str:
+    """The lines of a lock file that are for `target`, each with its hashes.
+
+    `pip download --python-version` chooses wheels for another Python, but takes the markers for its own.
+    """
+    logical = re.sub(r"\\\n\s*", "", lock).splitlines()
+    wanted = []
+    for line in logical:
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        requirement = Requirement(line.split(" --hash=")[0])
+        if requirement.marker is None or requirement.marker.evaluate(target.markers()):
+            wanted.append(line)
+    return "\n".join(wanted) + "\n"
+
+
+def download(lock: Path, target: Target, directory: Path) -> None:
+    """Fill `directory` with the wheels of a lock file, checked by their hashes, and requirements.txt, which names them.
+
+    Nothing is done when they are there already.
+
+    Raises:
+        ImageError: pip cannot get a wheel, or there is none for `target`.
+    """
+    requirements = requirements_for(lock.read_text("utf-8"), target)
+    stamp = directory / "requirements.txt"
+    if stamp.is_file() and stamp.read_text("utf-8") == requirements:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / stamp.name
+        file.write_text(requirements, "utf-8")
+        platforms = [f"--platform={tag}" for tag in target.platforms]
+        # The lock is complete; pip would look for dependencies by the markers of the Python that runs it.
+        options = ["--only-binary=:all:", "--no-deps", "--require-hashes", f"--python-version={target.python_minor}"]
+        _pip("download", *options, *platforms, "--dest", str(directory), "--requirement", str(file))
+    stamp.write_text(requirements, "utf-8")  # last: it says that the wheels are complete
+
+
+def build(source: Path, directory: Path) -> None:
+    """Build the wheel of the checkout `source` into `directory`, emptied before. The same code gives the same file."""
+    shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        tree = Path(scratch) / "source"
+        tree.mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy2(source / name, tree)
+        # A copy, because setuptools would take what an earlier build left in the checkout's build directory.
+        for package in ("serve", "byoc"):
+            shutil.copytree(source / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
+        _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(tree))
+
+
+def _pip(command: str, *arguments: str) -> None:
+    """Run a pip command; ImageError with its last lines if it fails."""
+    line = [sys.executable, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments]
+    run = subprocess.run(
+        line, check=False, text=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": ZIP_EPOCH}
+    )
+    if run.returncode != 0:
+        tail = "\n".join(run.stderr.strip().splitlines()[-8:])
+        remedy = "`byoc build` needs the packages of the extra `byoc` (pip install 'triton-byoc[byoc]') and PyPI."
+        raise ImageError(f"pip {command} failed:\n{tail}\n", remedy)

@@ -25,7 +25,7 @@ USAGE_ERROR = 2
 
 
 def main() -> None:
-    """Serve the model directory until told to stop; exits with the status that `supervise` describes, 2 for bad input."""
+    """Serve the model directory until told to stop; exit with the status of `supervise`, or 2 for bad input."""
     parser = argparse.ArgumentParser(prog="serve", description="Serve /opt/ml/model on the SageMaker port.")
     parser.add_argument("--print-plan", action="store_true", help="print what would be started, and start nothing")
     options = parser.parse_args()

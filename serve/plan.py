@@ -135,7 +135,7 @@ def _gateway(settings: Settings, repository: Repository, machine: Machine, model
         drain_seconds=DRAIN_SECONDS,
     )
     configuration = machine.work_dir / "haproxy.cfg"
-    haproxy = Child("haproxy", (machine.haproxy, "-db", "-f", str(configuration)))
+    haproxy = Child("haproxy", (machine.haproxy, "-db", "-q", "-f", str(configuration)))
     files = {configuration: render(front_door)}
     children = (tritonserver, app_child, haproxy)
     return Plan(repository, children, files, settings.bind_to_port, front_door.admin_socket, ())

@@ -121,7 +121,7 @@ def _variable(name: str, kind: Kind[Any], default: Any, meaning: str, note: str 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The values of the table. An empty variable counts as not set. No value is ever split into words but `ADDITIONAL_ARGS`."""
+    """The values of the table. An empty variable counts as not set. Only `ADDITIONAL_ARGS` is ever split into words."""
 
     bind_to_port: int = _variable("SAGEMAKER_BIND_TO_PORT", PORT, 8080, "The port that SageMaker calls.")
     safe_port_range: PortRange | None = _variable(

@@ -36,8 +36,8 @@ RESTART_DELAY_SECONDS = 0.2
 def supervise(plan: Plan) -> int:
     """Run a plan until it is told to stop or tritonserver ends; return the exit status.
 
-    0: stopped by SIGTERM or SIGINT with everything in flight answered. 1: stopped, but requests were cut off at the end
-    of the drain, or HAProxy or the app could not be kept alive. Otherwise tritonserver's own status, 128 + n for signal n.
+    0: stopped by SIGTERM or SIGINT, everything in flight was answered. 1: the drain ended before everything was, or
+    HAProxy or the app could not be kept alive. Otherwise tritonserver's own status, 128 + n for signal n.
     """
     return asyncio.run(_Supervisor(plan).run())
 

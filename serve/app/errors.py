@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -28,7 +30,7 @@ class RequestError(Exception):
 
 def error_response(status: int, message: str) -> web.Response:
     """Return an error as JSON."""
-    return web.json_response({"error": message}, status=status)
+    return web.json_response({"error": message}, status=status, dumps=partial(json.dumps, ensure_ascii=False))
 
 
 @web.middleware

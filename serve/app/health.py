@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import psutil
 
 from serve.triton.client import TritonClient, UnreachableError
 
-__all__ = ["Health", "PythonProcesses"]
+__all__ = ["Health"]
+
+Configuration = dict[str, Any]
 
 # SageMaker waits 2 s for an answer to /ping.
 ANSWER_SECONDS = 1.0
@@ -21,46 +25,21 @@ SILENCE_SECONDS = 10.0
 STUB = "triton_python_backend_stub"
 
 
-class PythonProcesses:
-    """The processes that Triton runs Python models in. Triton goes on to call a model ready when one of them has died."""
-
-    def __init__(self) -> None:
-        """Nothing is looked at yet."""
-        self._known: dict[int, str] = {}
-
-    def remember(self) -> None:
-        """Take those that run now for the ones that must go on running."""
-        self._known.update(self._running())
-
-    def dead(self) -> tuple[str, ...]:
-        """Return the model instances, such as `label_top_k_0_0`, whose process has died since."""
-        running = self._running()
-        return tuple(sorted(instance for pid, instance in self._known.items() if pid not in running))
-
-    @staticmethod
-    def _running() -> dict[int, str]:
-        # The app and tritonserver are children of the same supervisor.
-        family = psutil.Process(os.getppid()).children(recursive=True)
-        return dict(filter(None, map(_instance, family)))
-
-
 class Health:
     """Answers whether the default model and everything that it uses is ready.
 
     Args:
         triton: the server to ask.
-        processes: the Python models' processes.
         models: the models that must be ready; what their ensembles run is added.
         mode: `ready`, or `live` to ask only whether tritonserver is alive.
     """
 
-    def __init__(self, triton: TritonClient, processes: PythonProcesses, models: tuple[str, ...], mode: str) -> None:
+    def __init__(self, triton: TritonClient, models: tuple[str, ...], mode: str) -> None:
         """Keep what to ask; nothing is asked yet."""
         self._triton = triton
-        self._processes = processes
         self._models = models
         self._mode = mode
-        self._all_models: tuple[str, ...] | None = None
+        self._configurations: dict[str, Configuration] = {}
         self._last_answer = float("-inf")
         self._last_reason: str | None = None
 
@@ -83,35 +62,58 @@ class Health:
     async def _ask(self) -> str | None:
         if self._mode == "live":
             return None if await self._triton.is_live(ANSWER_SECONDS) else "tritonserver is not live"
-        for model in self._all_models or self._models:
+        for model in self._configurations or self._models:
             if not await self._triton.is_ready(model, ANSWER_SECONDS):
                 return f"model {model!r} is not ready"
-        if self._all_models is None:
-            self._all_models = await self._with_members(self._models)
-            self._processes.remember()
+        if not self._configurations:
+            self._configurations = await self._with_members(self._models)
             return await self._ask()
-        if dead := self._processes.dead():
-            return f"the process of model instance {', '.join(dead)} has died"
+        if dead := _dead_instances(self._configurations.values()):
+            return f"{dead}: a process of this model instance group has died"
         return None
 
-    async def _with_members(self, models: tuple[str, ...]) -> tuple[str, ...]:
-        found = dict.fromkeys(models)
+    async def _with_members(self, models: tuple[str, ...]) -> dict[str, Configuration]:
+        """Return the configurations of models and of everything that their ensembles run."""
+        found: dict[str, Configuration] = {}
         waiting = list(models)
         while waiting:
-            members = await self._triton.ensemble_members(waiting.pop(), ANSWER_SECONDS)
-            waiting += [member for member in members if member not in found]
-            found.update(dict.fromkeys(members))
-        return tuple(found)
+            model = waiting.pop()
+            if model not in found:
+                found[model] = await self._triton.configuration(model, ANSWER_SECONDS)
+                waiting += [step["model_name"] for step in found[model].get("ensemble_scheduling", {}).get("step", [])]
+        return found
 
 
-def _instance(process: psutil.Process) -> tuple[int, str] | None:
-    """Return (process id, model instance) of a stub; None for another process, or one that has ended meanwhile.
+def _dead_instances(configurations: Iterable[Configuration]) -> str:
+    """Return the instance groups of Python models, separated by commas, that have lost a process.
 
-    The stub's command line: program, model file, shared memory region, sizes, parent, …, instance name, backend.
+    When a Python model's process dies, Triton goes on to call the model ready.
     """
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith(STUB[:15]):
-            return None
-        return process.pid, process.cmdline()[-2]
-    except (psutil.NoSuchProcess, IndexError):
-        return None
+    running = list(_running_instances())
+    return ", ".join(
+        group["name"]
+        for configuration in configurations
+        if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
+        for group in configuration.get("instance_group", [])
+        if sum(instance.startswith(f"{group['name']}_") for instance in running) < _instances(group)
+    )
+
+
+def _instances(group: dict[str, Any]) -> int:
+    """Return how many processes an instance group has: `count`, on each of its GPUs."""
+    count: int = group.get("count", 1)
+    return count * max(1, len(group.get("gpus", []))) if group.get("kind") == "KIND_GPU" else count
+
+
+def _running_instances() -> Iterator[str]:
+    """Yield the model instances, such as `label_top_k_0_0`, whose Python process is alive.
+
+    The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
+    """
+    # The app and tritonserver are children of the same supervisor.
+    for process in psutil.Process(os.getppid()).children(recursive=True):
+        try:
+            if process.name() == STUB:
+                yield process.cmdline()[-2]
+        except (psutil.NoSuchProcess, IndexError):  # it ended while we looked
+            continue

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from serve.app import metrics
 from serve.app.errors import RequestError, as_json, error_response
-from serve.app.health import Health, PythonProcesses
+from serve.app.health import Health
 from serve.app.invocations import Invocations
 from serve.app.options import AppOptions
 from serve.triton.client import TritonClient
@@ -74,7 +74,7 @@ async def _clients(app: web.Application) -> AsyncIterator[None]:
         triton = TritonClient(session, options.triton_http)
         models = (options.default_model, *options.watched_models)
         app[SESSION] = session
-        app[HEALTH] = Health(triton, PythonProcesses(), models, options.ping_mode)
+        app[HEALTH] = Health(triton, models, options.ping_mode)
         app[INVOCATIONS] = Invocations(triton, session, options.default_model, options.inference_type)
         yield
 
@@ -118,6 +118,6 @@ def _site(runner: web.AppRunner, options: AppOptions) -> web.BaseSite:
 
 async def _announce_ready(health: Health, options: AppOptions) -> None:
     started = time.monotonic()
-    while await health.reason_not_ready() is not None:
+    while await health.reason_not_ready() is not None:  # noqa: ASYNC110 (another process's state has no event)
         await asyncio.sleep(READY_POLL_SECONDS)
     logger.info("%s is ready after %.1f s", options.default_model, time.monotonic() - started)

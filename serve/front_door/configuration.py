@@ -25,7 +25,7 @@ ERRORS = {
     500: "the front door failed",
     501: "not implemented",
     502: "tritonserver closed the connection before it answered: see the log of the container",
-    503: "tritonserver does not accept requests: it is starting or stopping, see /ping",
+    503: "the server behind the front door does not accept requests: it is starting or stopping, see /ping",
     504: "the model did not answer in time",
 }
 
@@ -39,7 +39,7 @@ class FrontDoor:
         triton_port: Triton's inner HTTP port, on the loopback interface.
         model: the model behind `/invocations`.
         inference_type: `infer`, `generate` or `generate_stream`.
-        app_socket, metrics_socket, admin_socket: Unix sockets of the app, of HAProxy's metrics and of its admin commands.
+        app_socket, metrics_socket, admin_socket: Unix sockets: the app's, HAProxy's metrics, HAProxy's commands.
         drain_seconds: how long requests in flight may take once it stops.
         body_seconds: how long a client may take to send a body.
         answer_seconds: how long a model may take to answer; SageMaker itself gives up after 60 s, asynchronous
@@ -66,6 +66,7 @@ def render(front_door: FrontDoor) -> str:
         vars(front_door),
         errors={status: json.dumps({"error": message}) for status, message in ERRORS.items()},
         model_path=f"/v2/models/{quote(front_door.model, safe='')}",
+        binary_type=kserve.BINARY_JSON,
         binary_json=kserve.BINARY_JSON_PATTERN,
         binary_json_prefix=kserve.BINARY_JSON_PREFIX.replace(";", r"\;").replace(" ", r"\ "),
         event_stream=kserve.EVENT_STREAM,

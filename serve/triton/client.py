@@ -50,28 +50,25 @@ class TritonClient:
         """Tell whether a model is ready. Raises UnreachableError without an answer within `seconds`."""
         return await self._is_ok(self.model_url(model, "ready"), seconds)
 
-    async def ensemble_members(self, model: str, seconds: float) -> tuple[str, ...]:
-        """Return the models that a ready model's ensemble runs, themselves ensembles or not; () for any other model.
+    async def configuration(self, model: str, seconds: float) -> dict[str, Any]:
+        """Return a ready model's configuration, completed by Triton, with the field names of `ModelConfig`.
 
         Raises:
-            UnreachableError: no answer within `seconds`.
+            UnreachableError: no answer within `seconds`, or another one than a configuration.
         """
-        config = await self._json(self.model_url(model, "config"), seconds)
-        steps = config.get("ensemble_scheduling", {}).get("step", [])
-        return tuple(dict.fromkeys(step["model_name"] for step in steps))
+        url = self.model_url(model, "config")
+        try:
+            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
+                response.raise_for_status()
+                content: dict[str, Any] = await response.json(content_type=None)
+                return content
+        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+            raise _unreachable(error) from error
 
     async def _is_ok(self, url: str, seconds: float) -> bool:
         try:
             async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            raise _unreachable(error) from error
-
-    async def _json(self, url: str, seconds: float) -> dict[str, Any]:
-        try:
-            async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
-                content: dict[str, Any] = await response.json(content_type=None)
-                return content if response.status == 200 else {}
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             raise _unreachable(error) from error
 

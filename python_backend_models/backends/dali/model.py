@@ -21,42 +21,28 @@ FILENAME = "model.dali"
 class TritonPythonModel:
     """One instance of a model."""
 
+    @staticmethod
+    def auto_complete_config(config: Any) -> Any:
+        """Take the batch size from the pipeline where `config.pbtxt` leaves it out."""
+        known = config.as_dict()
+        model = stand_in.parse_model(known, FILENAME)
+        check(model)
+        if not model.max_batch_size:
+            config.set_max_batch_size(load(model, model.file.read_bytes()).max_batch_size)
+            if not {"dynamic_batching", "sequence_batching"} & known.keys():
+                config.set_dynamic_batching()
+        return config
+
     def initialize(self, args: dict[str, str]) -> None:
         """Load the pipeline and check that the configuration is one that the compiled backend can serve too."""
         self._model = stand_in.load_model(args, FILENAME)
         check(self._model)
         self._serialized = self._model.file.read_bytes()
-        self._pipeline = self._load()
+        self._pipeline = load(self._model, self._serialized)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer requests in one run; where it fails, one by one."""
         return stand_in.answer(requests, self._run, ragged=True)
-
-    def _load(self) -> Any:
-        """Return a pipeline that is ready to run.
-
-        Raises:
-            stand_in.ModelLoadError: the file is no pipeline, or one that needs a GPU.
-        """
-        model = self._model
-        batch = {"batch_size": model.max_batch_size} if model.max_batch_size else {}
-        try:
-            pipeline = dali.Pipeline.deserialize(
-                self._serialized,
-                **batch,
-                num_threads=stand_in.threads(model),
-                device_id=None,
-                exec_pipelined=False,
-                exec_async=False,
-                prefetch_queue_depth=1,
-            )
-            pipeline.build()
-        except RuntimeError as error:
-            raise stand_in.ModelLoadError(
-                f"model '{model.name}': DALI {dali.__version__} cannot load {model.file} on a CPU: "
-                f"{reason(error)}; serialize it with this version of DALI, device_id=None and operators of device 'cpu'"
-            ) from error
-        return pipeline
 
     def _run(self, inputs: list[stand_in.Arrays]) -> list[stand_in.Arrays]:
         try:
@@ -65,7 +51,7 @@ class TritonPythonModel:
             outputs = self._pipeline.run()
             batches = [[np.array(output.at(index)) for index in range(len(output))] for output in outputs]
         except RuntimeError as error:
-            self._pipeline = self._load()  # a pipeline that has failed once cannot be used again
+            self._pipeline = load(self._model, self._serialized)  # a pipeline that has failed once cannot be used again
             raise stand_in.RunError(f"DALI: {reason(error)}", invalid_argument=True) from error
         return self._split(batches, [stand_in.batch_size(arrays) for arrays in inputs])
 
@@ -88,13 +74,44 @@ class TritonPythonModel:
         return np.stack(samples)
 
 
+def load(model: stand_in.Model, serialized: bytes) -> Any:
+    """Return the pipeline, ready to run.
+
+    Raises:
+        stand_in.ModelLoadError: the file is no pipeline, or one that needs a GPU.
+    """
+    batch = {"batch_size": model.max_batch_size} if model.max_batch_size else {}
+    try:
+        pipeline = dali.Pipeline.deserialize(
+            serialized,
+            **batch,
+            num_threads=stand_in.threads(model),
+            device_id=None,
+            exec_pipelined=False,
+            exec_async=False,
+            prefetch_queue_depth=1,
+        )
+        pipeline.build()
+    except RuntimeError as error:
+        raise stand_in.ModelLoadError(
+            f"model '{model.name}': DALI {dali.__version__} cannot load {model.file} on a CPU: {reason(error)}; "
+            "serialize it with this version of DALI, device_id=None and operators of device 'cpu'"
+        ) from error
+    return pipeline
+
+
 def check(model: stand_in.Model) -> None:
     """Refuse what the compiled backend would not serve.
 
     Raises:
-        stand_in.ModelLoadError: an input of TYPE_STRING. The compiled backend hands its bytes to the pipeline with the
-            four bytes of length that Triton puts before each string, under the shape of the strings.
+        stand_in.ModelLoadError: no input or output, or an input of TYPE_STRING. The compiled backend hands its bytes to
+            the pipeline with the four bytes of length that Triton puts before each string, under the shape of the
+            strings.
     """
+    if not (model.inputs and model.outputs):
+        raise stand_in.ModelLoadError(
+            f"model '{model.name}': config.pbtxt must list the pipeline's inputs and outputs, by the pipeline's names"
+        )
     for tensor in model.inputs:
         if tensor.data_type == "TYPE_STRING":
             raise stand_in.ModelLoadError(

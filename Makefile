@@ -6,7 +6,7 @@ TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help system setup models run test lint fmt lock clean
+.PHONY: help system setup models run test lint fmt lock docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -42,6 +42,9 @@ $(TRITON)/bin/tritonserver: $(BIN)/serve docker/cpu-base/assemble.py $(shell fin
 
 models: setup ## build the models of model_repository/
 	@for build in model_repository/*/build.py; do echo "Building $$(dirname $$build)"; $(BIN)/python $$build || exit 1; done
+
+run: models ## serve the image classifier and ask it about a photograph (ARGS=--once: then stop)
+	@$(BIN)/python examples/quickstart.py $(ARGS)
 
 lint: setup ## check formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -107,6 +107,9 @@ def _logging(settings: Settings) -> Iterator[str]:
 def _resources(settings: Settings, gpus: int) -> Iterator[str]:
     yield f"--backend-config=python,shm-default-byte-size={settings.shm_default_byte_size}"
     yield f"--backend-config=python,shm-growth-byte-size={settings.shm_growth_byte_size}"
+    if gpus == 0:  # else Triton looks for them at every start, and warns
+        yield "--allow-gpu-metrics=false"
+        yield "--pinned-memory-pool-byte-size=0"
     if settings.tensorflow_version is not None:
         yield f"--backend-config=tensorflow,version={settings.tensorflow_version}"
     if settings.buffer_manager_thread_count is not None:

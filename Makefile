@@ -6,7 +6,7 @@ TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help system setup models run test lint fmt lock docs clean
+.PHONY: help system setup models run cpu-base image image-run image-test push test lint fmt lock docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -45,6 +45,23 @@ models: setup ## build the models of model_repository/
 
 run: models ## serve the image classifier and ask it about a photograph (ARGS=--once: then stop)
 	@$(BIN)/python examples/quickstart.py $(ARGS)
+
+# BASE_IMAGE=…/sagemaker-tritonserver:26.05-py3 builds on NVIDIA's image, otherwise on a CPU base that is made here.
+IMAGE ?= triton-byoc:latest
+cpu-base: setup ## build the base image for machines without a GPU or AWS
+	@$(BIN)/python -c 'from pathlib import Path; from byoc.image import build_cpu_base; build_cpu_base(Path())'
+
+image: models ## build the container image (IMAGE=, BASE_IMAGE=)
+	@$(BIN)/byoc build --tag $(IMAGE) $(if $(BASE_IMAGE),--base $(BASE_IMAGE),--cpu)
+
+image-run: ## serve its sample models, or MODEL=directory|model.tar.gz, from the image on port 8080 (PORT=)
+	@docker/run $(IMAGE) $(MODEL)
+
+image-test: models ## build the image and test it with a real engine
+	@$(BIN)/pytest -m docker tests/docker
+
+push: ## push the image to Amazon ECR, or to REGISTRY=host:port
+	@$(BIN)/byoc push $(IMAGE) $(if $(REGISTRY),--registry $(REGISTRY))
 
 lint: setup ## check formatting, lint and types
 	$(BIN)/ruff format --check .

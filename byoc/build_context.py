@@ -12,7 +12,8 @@ from byoc.wheels import Target
 
 __all__ = ["checkout", "content_digest", "stage_cpu_base", "stage_image"]
 
-_CLUTTER = shutil.ignore_patterns("__pycache__", ".DS_Store", "._*")
+# What tools leave beside the sources: .mypy_cache, .DS_Store, ._*
+_CLUTTER = shutil.ignore_patterns("__pycache__", ".*")
 
 
 def checkout(directory: Path) -> Path:

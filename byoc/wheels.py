@@ -106,7 +106,7 @@ def build(source: Path, directory: Path) -> None:
             shutil.copy2(source / name, tree)
         # A copy, because setuptools would take what an earlier build left in the checkout's build directory.
         for package in ("serve", "byoc"):
-            shutil.copytree(source / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source / package, tree / package, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(tree))
 
 

@@ -86,6 +86,7 @@ def _start(repository: Path, arguments: tuple[str, ...], output: int, log: Path)
         f"--grpc-port={grpc}",
         f"--metrics-port={metrics}",
         "--http-header-forward-pattern=(?i)x-amzn-sagemaker-.*",
+        "--exit-timeout-secs=5",  # a test that failed may leave requests behind
         *arguments,
     ]
     process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment())

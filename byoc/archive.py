@@ -25,7 +25,7 @@ from serve.repository import Repository, RepositoryError, inspect_repository, is
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-__all__ = ["Archive", "pack", "pack_tenants", "read"]
+__all__ = ["Archive", "combined_digest", "pack", "pack_tenants", "read"]
 
 # What macOS, Jupyter and Python leave behind at any depth. At the top `serve` ignores every hidden entry: so do we.
 _LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX", "__pycache__"}
@@ -240,3 +240,8 @@ def _add(tar: tarfile.TarFile, name: PurePosixPath, path: Path) -> None:
     entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
     with path.open("rb") as content:
         tar.addfile(entry, content)
+
+
+def combined_digest(archives: tuple[Archive, ...]) -> str:
+    """SHA-256, in hex, of the archives' names and contents together."""
+    return hashlib.sha256("\n".join(f"{one.path.name} {one.digest}" for one in archives).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import docker
@@ -12,22 +12,33 @@ from docker.errors import APIError, DockerException
 from byoc import terminal
 from byoc.errors import ImageError
 
-__all__ = ["Event", "connect", "explained", "follow_layers", "output_of"]
+__all__ = ["Event", "connected", "explained", "follow_layers", "output_of"]
 
 # What the engine's API sends line by line during a build, a pull or a push. A failure is an event with the key `error`.
 Event = Mapping[str, Any]
+
+# The longest silence of an engine that works: while it writes a layer of several GB it sends nothing.
+REQUEST_TIMEOUT_S = 600
 
 _FINISHED = {"Pull complete", "Already exists", "Pushed", "Layer already exists"}
 _MOVING = {"Downloading", "Pushing"}
 
 
-def connect() -> docker.DockerClient:
-    """A client of the engine that DOCKER_HOST names (default: the local one), which has answered; else ImageError."""
+@contextmanager
+def connected() -> Iterator[docker.DockerClient]:
+    """A client of the engine that DOCKER_HOST names (default: the local one), which has answered.
+
+    Raises:
+        ImageError: no engine answers.
+    """
     try:
-        return docker.from_env(timeout=600)
-    except DockerException as error:
+        client = docker.from_env(timeout=REQUEST_TIMEOUT_S)
+        client.ping()
+    except (APIError, DockerException) as error:
         remedy = "Start Docker, or point DOCKER_HOST at an engine that you may use."
         raise ImageError(f"No Docker engine answers: {error}", remedy) from error
+    with closing(client):
+        yield client
 
 
 @contextmanager

@@ -73,16 +73,19 @@ def build(source: Path, base: str, tag: str, context: Path | None = None) -> Bui
         ConfigurationError: `source` is no checkout.
         ImageError: no engine answers, the base image is none of Triton's, or the build fails.
     """
-    client = engine.connect()
-    context = stage(source, base, context)
-    _run_build(client, context, tag, {"BASE_IMAGE": base}, _labels(client, source, base))
-    image = client.images.get(tag)
-    return BuiltImage(tag, str(image.id), base, added_layers(client, tag, base))
+    with engine.connected() as client:
+        context = _stage(client, source, base, context)
+        _run_build(client, context, tag, {"BASE_IMAGE": base}, _labels(client, source, base))
+        return BuiltImage(tag, str(client.images.get(tag).id), base, added_layers(client, tag, base))
 
 
 def stage(source: Path, base: str, context: Path | None = None) -> Path:
     """Write the build context for `base` (default: build/image in the checkout), for a `docker build` by hand too."""
-    client = engine.connect()
+    with engine.connected() as client:
+        return _stage(client, source, base, context)
+
+
+def _stage(client: docker.DockerClient, source: Path, base: str, context: Path | None) -> Path:
     context = context or source / "build" / "image"
     build_context.checkout(source)
     registry.ensure_local(client, base)
@@ -95,16 +98,16 @@ def stage(source: Path, base: str, context: Path | None = None) -> Path:
 
 def build_cpu_base(source: Path, debian: str = DEBIAN, tag: str = CPU_BASE) -> str:
     """Build the CPU base image if something that it is made of has changed, and return its name."""
-    client = engine.connect()
     context = build_context.checkout(source) / "build" / "cpu-base"
-    with terminal.waiting("Staging the CPU base: Triton and DALI, about 600 MB of wheels the first time"):
-        build_context.stage_cpu_base(source, context, DEBIAN_TARGET)
-    inputs = f"{build_context.content_digest(context)} on {debian}"
-    if _label(client, tag, _INPUTS_LABEL) == inputs:
-        terminal.note(f"{tag} is up to date")
-        return tag
-    registry.ensure_local(client, debian)
-    _run_build(client, context, tag, {"DEBIAN_IMAGE": debian}, {_INPUTS_LABEL: inputs})
+    with engine.connected() as client:
+        with terminal.waiting("Staging the CPU base: Triton and DALI, about 600 MB of wheels the first time"):
+            build_context.stage_cpu_base(source, context, DEBIAN_TARGET)
+        inputs = f"{build_context.content_digest(context)} on {debian}"
+        if _label(client, tag, _INPUTS_LABEL) == inputs:
+            terminal.note(f"{tag} is up to date")
+        else:
+            registry.ensure_local(client, debian)
+            _run_build(client, context, tag, {"DEBIAN_IMAGE": debian}, {_INPUTS_LABEL: inputs})
     return tag
 
 

@@ -83,7 +83,6 @@ def ensure_repository(session: Aws, name: str, immutable: bool) -> str:
     existing repository keeps the setting that it has.
     """
     ecr = session.ecr
-    mutability = "IMMUTABLE" if immutable else "MUTABLE"
     try:
         found = ecr.describe_repositories(repositoryNames=[name])["repositories"][0]
     except ecr.exceptions.RepositoryNotFoundException:
@@ -93,7 +92,7 @@ def ensure_repository(session: Aws, name: str, immutable: bool) -> str:
             imageScanningConfiguration={"scanOnPush": True},
         )
         return created["repository"]["repositoryUri"]
-    if immutable and found["imageTagMutability"] != mutability:
+    if immutable and found["imageTagMutability"] != "IMMUTABLE":
         ecr.put_image_tag_mutability(repositoryName=name, imageTagMutability="IMMUTABLE")
     return found["repositoryUri"]
 
@@ -112,12 +111,11 @@ def push(image: str, repository: str, tag: str, login: Login | None = None) -> P
         RegistryError: the registry refuses it, or does not answer.
         ConfigurationError: the name or the tag is none.
     """
-    client = engine.connect()
     reference = f"{repository}:{tag}"
-    _tag(client, image, repository, tag)
     auth = login.config() if login else None
     digest = ""
-    with engine.explained(f"pushing {reference}"):
+    with engine.connected() as client, engine.explained(f"pushing {reference}"):
+        _tag(client, image, repository, tag)
         events = client.api.push(repository, tag=tag, stream=True, decode=True, auth_config=auth)
         for event in engine.follow_layers(events):
             if "error" in event:

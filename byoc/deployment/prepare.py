@@ -1,0 +1,100 @@
+"""From a specification to a plan: looks up what it names, packs the models, compares with what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from byoc import scaling
+from byoc.aws import Aws
+from byoc.deployment.inputs import (
+    DEFAULT_MODEL_VARIABLE,
+    ModelData,
+    local_model_data,
+    pinned_image,
+    remote_model_data,
+)
+from byoc.deployment.plan import Plan, StoredObject, make_plan
+from byoc.deployment.resources import desired
+from byoc.deployment.state import Existing, multi_model_prefix
+from byoc.deployment.storage import (
+    Location,
+    Upload,
+    check_bucket,
+    location_of,
+    object_digest,
+    objects_if_any,
+    split_uri,
+)
+from byoc.specification import Specification, Variant
+
+__all__ = ["prepare"]
+
+
+def prepare(aws: Aws, spec: Specification, found: Existing, scratch: Path) -> Plan:
+    """The plan that leads from `found` to `spec`. Only reads, and packs the archives to upload into `scratch`.
+
+    Raises ByocError for what would fail for sure: a missing bucket, role, image, model, or one that cannot be served.
+    """
+    variants = spec.resolved()
+    location = location_of(aws, spec.endpoint, spec.upload_to)
+    images = {image: pinned_image(aws, image) for image in dict.fromkeys(str(one.image) for one in variants)}
+    data = _model_data(aws, variants, location, found, scratch)
+    wanted = desired(
+        spec,
+        aws.role_arn(spec.role),
+        {one.name: images[str(one.image)] for one in variants},
+        data,
+        f"{location.bucket}/{location.prefix}",
+    )
+    uploads = tuple({one.uri: one for entry in data.values() for one in entry.uploads}.values())
+    present = frozenset((one.bucket, one.key) for one in uploads if _is_there(aws, one))
+    stored = frozenset(_stored(aws, found, location if uploads else None)) - set(_referenced(data))
+    return make_plan(wanted, found, uploads, present, stored, _scaled(aws, found))
+
+
+def _model_data(
+    aws: Aws, variants: Iterable[Variant], location: Location, found: Existing, scratch: Path
+) -> dict[str, ModelData]:
+    """Variant name → model data. The same model of several variants is packed once."""
+    by_source: dict[tuple[str | None, str | None, str | None], ModelData] = {}
+    config = found.config_name if found.config_name in found.configs else None
+    data = {}
+    for index, variant in enumerate(variants):
+        key = (variant.model, variant.models, variant.environment.get(DEFAULT_MODEL_VARIABLE))
+        if key not in by_source:
+            remote = remote_model_data(variant, aws)
+            if remote is None:
+                check_bucket(aws, location)
+                current = multi_model_prefix(aws, config, variant.name, location)
+                (scratch / str(index)).mkdir()
+                remote = local_model_data(variant, location, current, scratch / str(index), aws)
+            by_source[key] = remote
+        data[variant.name] = by_source[key]
+    return data
+
+
+def _is_there(aws: Aws, wanted: Upload) -> bool:
+    return object_digest(aws, wanted.bucket, wanted.key) == wanted.archive.digest
+
+
+def _stored(aws: Aws, found: Existing, location: Location | None) -> Iterable[StoredObject]:
+    """All objects of the deployment, where it uploads to now and where it did before."""
+    places = {split_uri(place) for place in found.uploaded_to}
+    if location:
+        places.add((location.bucket, location.prefix))
+    for bucket, prefix in places:
+        yield from ((bucket, key) for key, _ in objects_if_any(aws, bucket, prefix))
+
+
+def _referenced(data: dict[str, ModelData]) -> Iterable[StoredObject]:
+    """Objects that a variant names itself."""
+    return (split_uri(entry.url) for entry in data.values() if not entry.uploads)
+
+
+def _scaled(aws: Aws, found: Existing) -> frozenset[str]:
+    """The names of the endpoint's variants that are scaled."""
+    if found.endpoint is None:
+        return frozenset()
+    variants = [variant["VariantName"] for variant in found.endpoint.get("ProductionVariants", [])]
+    return frozenset(scaling.current(aws, found.endpoint["EndpointName"], variants))

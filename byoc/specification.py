@@ -1,0 +1,205 @@
+"""What an endpoint is to be: the keys of `endpoint.yaml`, typed and validated.
+
+Names are SageMaker's own, in snake case. Keys of a container or of its instances may stand at the top, for every
+variant, and in a variant, for that one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from botocore.loaders import Loader
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["AsyncInference", "DataCapture", "Specification", "Variant", "Vpc"]
+
+MAX_ENVIRONMENT_ENTRIES = 100
+MAX_ENVIRONMENT_BYTES = 1024
+
+
+@functools.cache
+def _instance_types() -> tuple[str, ...]:
+    """The instance types that the installed botocore knows for endpoints."""
+    shapes = Loader().load_service_model("sagemaker", "service-2")["shapes"]
+    return tuple(shapes["ProductionVariantInstanceType"]["enum"])
+
+
+def _known_instance_type(value: str) -> str:
+    known = _instance_types()
+    if value in known:
+        return value
+    near = get_close_matches(value, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "the names look like ml.g5.xlarge"
+    raise ValueError(f"{value!r} is not an instance type for endpoints: {hint} (If it is new: upgrade boto3.)")
+
+
+def _valid_environment(value: dict[str, str]) -> dict[str, str]:
+    """Refuse what CreateModel refuses. Values may be secrets: no message quotes one."""
+    if len(value) > MAX_ENVIRONMENT_ENTRIES:
+        raise ValueError(f"{len(value)} entries, SageMaker takes {MAX_ENVIRONMENT_ENTRIES}")
+    for name, text in value.items():
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
+            raise ValueError(f"{name!r} is not the name of an environment variable")
+        if max(len(name.encode()), len(text.encode())) > MAX_ENVIRONMENT_BYTES:
+            raise ValueError(f"{name} is longer than {MAX_ENVIRONMENT_BYTES} bytes")
+    return value
+
+
+def _s3_uri(value: str) -> str:
+    if not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", value):
+        raise ValueError(f"{value!r} is not an S3 address: expected s3://bucket/prefix")
+    return value
+
+
+def _image_uri(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9.:-]+/[a-z0-9._/-]+(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", value):
+        raise ValueError(f"{value!r} is not an image: expected ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG")
+    return value
+
+
+S3Uri = Annotated[str, AfterValidator(_s3_uri)]
+ImageUri = Annotated[str, AfterValidator(_image_uri)]
+InstanceType = Annotated[str, AfterValidator(_known_instance_type)]
+Environment = Annotated[dict[str, str], AfterValidator(_valid_environment)]
+Timeout = Annotated[int, Field(ge=60, le=3600)]
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class _Container(_Keys):
+    """What a variant runs, and on what."""
+
+    image: ImageUri | None = Field(
+        default=None, description="Container image in ECR, in the endpoint's region; see `byoc push`."
+    )
+    model: str | None = Field(
+        default=None, description="The model: a directory, a `model.tar.gz`, or the `s3://…/model.tar.gz` of one."
+    )
+    models: str | None = Field(
+        default=None,
+        description="Many models behind one endpoint (instead of `model`): a directory with one sub-directory or "
+        "`.tar.gz` for each, or an `s3://…/` prefix.",
+    )
+    model_cache: Literal["Enabled", "Disabled"] | None = Field(
+        default=None,
+        description="With `models`: whether a model stays in memory after its request (SageMaker: Enabled).",
+    )
+    environment: Environment = Field(
+        default_factory=dict, description="Environment variables of the container. A variant's are added to the top's."
+    )
+    instance_type: InstanceType | None = Field(default=None, description="Machine type, such as `ml.g5.xlarge`.")
+    instance_count: int | None = Field(
+        default=None, ge=1, le=10000, description="Number of machines to begin with (1)."
+    )
+    volume_size_in_gb: int | None = Field(
+        default=None, ge=1, le=512, description="Size of the disk, where the type has none."
+    )
+    container_startup_health_check_timeout_in_seconds: Timeout | None = Field(
+        default=None, description="How long the container may take until `/ping` answers 200 (SageMaker: 480)."
+    )
+    model_data_download_timeout_in_seconds: Timeout | None = Field(
+        default=None, description="How long fetching and extracting the model may take (SageMaker: 3600)."
+    )
+
+    @model_validator(mode="after")
+    def _one_kind_of_model(self) -> _Container:
+        if self.model is not None and self.models is not None:
+            raise ValueError("has both `model` and `models`: keep `model` for one model, `models` for many")
+        return self
+
+
+class Variant(_Container):
+    """One of several production variants, which share the requests by weight."""
+
+    name: str = Field(description="The variant's name.", pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+    weight: float = Field(default=1.0, ge=0, description="Its share of the requests, relative to the others'.")
+
+
+class AsyncInference(_Keys):
+    """Asynchronous inference: requests are queued, results written to S3."""
+
+    output: S3Uri = Field(description="Where results go.")
+    failure: S3Uri | None = Field(default=None, description="Where failures go.")
+    max_concurrent_invocations_per_instance: int | None = Field(
+        default=None, ge=1, le=1000, description="Requests sent to a machine at once (SageMaker chooses)."
+    )
+    kms_key_id: str | None = Field(default=None, description="Key to encrypt results with.")
+    success_topic: str | None = Field(default=None, description="ARN of the SNS topic for successes.")
+    error_topic: str | None = Field(default=None, description="ARN of the SNS topic for failures.")
+
+
+class DataCapture(_Keys):
+    """A record of requests and responses, in S3."""
+
+    destination: S3Uri = Field(description="Where the record goes.")
+    sampling_percentage: int = Field(default=100, ge=1, le=100, description="How many of the requests.")
+    capture: list[Literal["Input", "Output", "InputAndOutput"]] = Field(
+        default=["Input", "Output"], min_length=1, description="What of them."
+    )
+    kms_key_id: str | None = Field(default=None, description="Key to encrypt the record with.")
+    csv_content_types: list[str] | None = Field(default=None, description="Content types recorded as CSV.")
+    json_content_types: list[str] | None = Field(default=None, description="Content types recorded as JSON.")
+
+
+class Vpc(_Keys):
+    """Your own network, for the containers."""
+
+    security_group_ids: list[str] = Field(min_length=1, max_length=5)
+    subnets: list[str] = Field(min_length=1, max_length=16)
+
+
+class Specification(_Container):
+    """An endpoint, as `endpoint.yaml` describes it."""
+
+    endpoint: str = Field(
+        description="The endpoint's name, 50 characters at most.",
+        pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,49}$",
+        max_length=50,
+    )
+    region: str | None = Field(default=None, description="AWS region. Default: AWS_REGION, or the profile's.")
+    role: str = Field(description="Name or ARN of the role that the containers get; docs/iam.md has its policy.")
+    upload_to: S3Uri | None = Field(
+        default=None, description="Where models are uploaded to. Default: `s3://sagemaker-REGION-ACCOUNT/triton-byoc`."
+    )
+    variants: list[Variant] = Field(
+        default_factory=list, max_length=10, description="Several variants; without it there is one, `AllTraffic`."
+    )
+    async_inference: AsyncInference | None = Field(default=None, description="Make it an asynchronous endpoint.")
+    data_capture: DataCapture | None = Field(default=None, description="Record requests and responses.")
+    vpc: Vpc | None = Field(default=None, description="Attach the containers to your own network.")
+    enable_network_isolation: bool = Field(default=False, description="Give the containers no network.")
+    kms_key_id: str | None = Field(default=None, description="Key to encrypt the machines' disks with.")
+    tags: dict[str, str] = Field(default_factory=dict, max_length=48, description="Tags for all that is made.")
+
+    @model_validator(mode="after")
+    def _complete_variants(self) -> Specification:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) != len(names):
+            raise ValueError(f"variants: two have the same name ({', '.join(names)})")
+        for variant in self.resolved():
+            for key in ("image", "instance_type"):
+                if getattr(variant, key) is None:
+                    raise ValueError(f"{key}: required key is missing (at the top, or in variant {variant.name!r})")
+            if (variant.model is None) == (variant.models is None):
+                raise ValueError(f"model: variant {variant.name!r} needs either `model` or `models`")
+            if variant.model_cache is not None and variant.models is None:
+                raise ValueError("model_cache: is for `models` only")
+        return self
+
+    def resolved(self) -> tuple[Variant, ...]:
+        """The variants with the keys at the top filled in."""
+        variants = self.variants or [Variant(name="AllTraffic")]
+        return tuple(self._resolve(variant) for variant in variants)
+
+    def _resolve(self, variant: Variant) -> Variant:
+        own = variant.model_dump(exclude_none=True)
+        shared: dict[str, Any] = {key: getattr(self, key) for key in _Container.model_fields}
+        if own.get("model") or own.get("models"):
+            shared |= {"model": None, "models": None}
+        merged = shared | own | {"environment": self.environment | variant.environment}
+        return Variant.model_construct(**merged)

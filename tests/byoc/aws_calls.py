@@ -1,0 +1,74 @@
+"""Which AWS operation an HTTP request is, and how each AWS protocol says that it is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+__all__ = ["Call", "identify", "refusal"]
+
+# How a request of S3 tells what it wants: method, whether it names an object, a key of the query.
+_S3 = (
+    ("HEAD", True, None, "HeadObject"),
+    ("HEAD", False, None, "HeadBucket"),
+    ("GET", True, None, "GetObject"),
+    ("GET", False, "uploads", "ListMultipartUploads"),
+    ("GET", False, "list-type", "ListObjectsV2"),
+    ("PUT", True, "partNumber", "UploadPart"),
+    ("PUT", True, None, "PutObject"),
+    ("PUT", False, None, "CreateBucket"),
+    ("POST", True, "uploads", "CreateMultipartUpload"),
+    ("POST", True, "uploadId", "CompleteMultipartUpload"),
+    ("POST", False, "delete", "DeleteObjects"),
+    ("DELETE", True, "uploadId", "AbortMultipartUpload"),
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the service as requests are signed for it, the operation, the region it is signed for."""
+
+    service: str
+    operation: str
+    region: str
+
+    def __str__(self) -> str:
+        """As IAM writes an action; it is the operation's name for all that `byoc` calls, but for S3's."""
+        return f"{self.service}:{self.operation}"
+
+
+def identify(environ: dict[str, Any], body: bytes) -> Call | None:
+    """The call that a signed request is; None for one of moto's own."""
+    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
+    if not scope:
+        return None
+    region, service = scope.groups()
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return Call(service, target.rpartition(".")[2], region)
+    if service == "s3":
+        return Call(service, _s3_operation(environ), region)
+    form = parse_qs(body.decode("latin-1"))
+    return Call(service, form.get("Action", ["?"])[0], region)
+
+
+def _s3_operation(environ: dict[str, Any]) -> str:
+    names_object = environ["PATH_INFO"].strip("/").count("/") > 0
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    for method, of_object, key, operation in _S3:
+        if method == environ["REQUEST_METHOD"] and of_object == names_object and (key is None or key in query):
+            return operation
+    raise NotImplementedError(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ.get('QUERY_STRING')}")
+
+
+def refusal(call: Call, code: str, message: str) -> tuple[str, bytes]:
+    """Content type and body with which the call's service refuses it."""
+    if call.service == "s3":
+        return "application/xml", f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    if call.service in ("iam", "sts"):
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        return "text/xml", f"<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>".encode()
+    return "application/x-amz-json-1.1", json.dumps({"__type": code, "message": message}).encode()

@@ -1,14 +1,20 @@
 """Model repositories: what lies in a model directory, and how Triton gets to see it."""
 
 from serve.repository.config import read_config, write_config
-from serve.repository.layout import Repository, RepositoryError, inspect_repository, is_junk
+from serve.repository.layout import Repository, RepositoryError, find_models, inspect_repository, is_junk
 from serve.repository.staging import stage_for_cpu, wants_gpu
+from serve.repository.tenants import Tenant, inspect_tenant, install_tenant, names_in_triton
 
 __all__ = [
     "Repository",
     "RepositoryError",
+    "Tenant",
+    "find_models",
     "inspect_repository",
+    "inspect_tenant",
+    "install_tenant",
     "is_junk",
+    "names_in_triton",
     "read_config",
     "stage_for_cpu",
     "wants_gpu",

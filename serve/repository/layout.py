@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["Repository", "RepositoryError", "inspect_repository", "is_junk", "tree"]
+__all__ = ["Repository", "RepositoryError", "find_models", "inspect_repository", "is_junk", "is_model", "tree"]
 
 EXPECTED = """\
 {name}/
@@ -58,7 +58,7 @@ def inspect_repository(directory: Path, default_model: str | None = None) -> Rep
         raise RepositoryError(
             f"the model directory {directory} does not exist: mount or extract the model archive there"
         )
-    models = tuple(sorted(path.name for path in directory.iterdir() if _is_model(path)))
+    models = find_models(directory)
     if (directory / "config.pbtxt").exists():
         raise _error(directory, "it has config.pbtxt at its root: move the model into a directory of its own")
     if not models:
@@ -77,18 +77,24 @@ def inspect_repository(directory: Path, default_model: str | None = None) -> Rep
     return Repository(directory, default_model or models[0], models)
 
 
+def find_models(directory: Path) -> tuple[str, ...]:
+    """Return the names of the models that a directory holds, sorted."""
+    return tuple(sorted(path.name for path in directory.iterdir() if not is_junk(path.name) and is_model(path)))
+
+
+def is_model(path: Path) -> bool:
+    """Tell whether a path is a directory with config.pbtxt or a numbered version directory."""
+    if not path.is_dir():
+        return False
+    return (path / "config.pbtxt").is_file() or any(entry.name.isdigit() and entry.is_dir() for entry in path.iterdir())
+
+
 def tree(directory: Path) -> str:
     """Draw a directory, three levels deep and 40 lines long at most."""
     lines = list(islice(_tree_lines(directory, "", TREE_DEPTH), TREE_ENTRIES + 1))
     if len(lines) > TREE_ENTRIES:
         lines[TREE_ENTRIES:] = ["…"]
     return "\n".join([f"{directory.name}/", *(lines or ["(empty)"])])
-
-
-def _is_model(path: Path) -> bool:
-    if is_junk(path.name) or not path.is_dir():
-        return False
-    return (path / "config.pbtxt").is_file() or any(entry.name.isdigit() and entry.is_dir() for entry in path.iterdir())
 
 
 def _error(directory: Path, reason: str) -> RepositoryError:

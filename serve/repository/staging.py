@@ -14,7 +14,7 @@ from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 from serve.repository.config import read_config, write_config
 from serve.repository.layout import Repository, is_junk
 
-__all__ = ["stage_for_cpu", "wants_gpu"]
+__all__ = ["place_on_cpu", "stage_for_cpu", "wants_gpu"]
 
 
 def wants_gpu(repository: Repository) -> tuple[str, ...]:
@@ -43,11 +43,17 @@ def stage_for_cpu(repository: Repository, destination: Path) -> Repository:
         for entry in source.iterdir():
             if not is_junk(entry.name) and entry.name != "config.pbtxt":
                 (target / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
-        for group in config.instance_group:
-            group.kind = ModelInstanceGroup.KIND_CPU
-            del group.gpus[:]
+        place_on_cpu(config)
         write_config(target, config)
     return Repository(destination, repository.default_model, repository.models)
+
+
+def place_on_cpu(config: Any) -> None:
+    """Move the instance groups of an `inference.ModelConfig` message that ask for a GPU to the CPU."""
+    for group in config.instance_group:
+        if group.kind == ModelInstanceGroup.KIND_GPU or group.gpus:
+            group.kind = ModelInstanceGroup.KIND_CPU
+            del group.gpus[:]
 
 
 def _names_gpu(config: Any) -> bool:

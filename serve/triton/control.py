@@ -1,0 +1,95 @@
+"""Loading and unloading models over gRPC: each call gets a thread of its own in Triton, none that serves invocations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+
+import tritonclient.grpc.aio as triton
+from tritonclient.utils import InferenceServerException
+
+__all__ = ["ControlError", "TritonControl"]
+
+# SageMaker waits 360 s for an answer to a load or an unload.
+CALL_SECONDS = 350.0
+INDEX_SECONDS = 10.0
+POLL_SECONDS = (0.02, 0.2)  # the first and the longest pause between two looks
+
+
+class ControlError(RuntimeError):
+    """Triton refused, failed, or did not answer. The message is Triton's own."""
+
+
+class TritonControl:
+    """Triton's model control.
+
+    Args:
+        address: `host:port` of its gRPC front end.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Open the channel; it connects when it is first used."""
+        self._client = triton.InferenceServerClient(address)
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._client.close()
+
+    async def load(self, model: str) -> None:
+        """Load a model and what its ensemble runs; return once it is ready.
+
+        Raises:
+            ControlError: it did not load; says why.
+        """
+        try:
+            await self._client.load_model(model, client_timeout=CALL_SECONDS)
+        except InferenceServerException as error:
+            raise ControlError(error.message()) from error
+
+    async def unload(self, models: Collection[str]) -> None:
+        """Unload models at once; return when all of them have finished what they were doing and are gone.
+
+        Models that are not loaded are passed over.
+
+        Raises:
+            ControlError: Triton does not answer, or they were not gone within 350 s.
+        """
+        deadline = time.monotonic() + CALL_SECONDS
+        await asyncio.gather(*(self._unload(model) for model in models))
+        pause = POLL_SECONDS[0]
+        while remaining := (await self.loaded()).intersection(models):
+            if time.monotonic() > deadline:
+                raise ControlError(f"still unloading after {CALL_SECONDS:.0f} s: {', '.join(sorted(remaining))}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, POLL_SECONDS[1])
+
+    async def loaded(self) -> set[str]:
+        """Return the models that take memory: ready, loading, or unloading.
+
+        Raises:
+            ControlError: Triton does not answer.
+        """
+        return {name for name, state in await self._states() if state in ("READY", "LOADING", "UNLOADING")}
+
+    async def ready(self) -> set[str]:
+        """Return the models that are ready.
+
+        Raises:
+            ControlError: Triton does not answer.
+        """
+        return {name for name, state in await self._states() if state == "READY"}
+
+    async def _unload(self, model: str) -> None:
+        try:
+            await self._client.unload_model(model, client_timeout=CALL_SECONDS)
+        except InferenceServerException as error:
+            if "not found" not in error.message().lower():
+                raise ControlError(error.message()) from error
+
+    async def _states(self) -> list[tuple[str, str]]:
+        try:
+            index = await self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
+        except InferenceServerException as error:
+            raise ControlError(error.message()) from error
+        return [(model.name, model.state) for model in index.models]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-import psutil
-
 from serve.triton.client import TritonClient, UnreachableError
+from serve.triton.processes import dead_groups, running_instances
 
 __all__ = ["Health"]
 
@@ -21,8 +18,6 @@ ANSWER_SECONDS = 1.0
 
 # A server that is busy may miss a check; one that is silent for longer is taken for dead.
 SILENCE_SECONDS = 10.0
-
-STUB = "triton_python_backend_stub"
 
 
 class Health:
@@ -68,8 +63,8 @@ class Health:
         if not self._configurations:
             self._configurations = await self._with_members(self._models)
             return await self._ask()
-        if dead := _dead_instances(self._configurations.values()):
-            return f"{dead}: a process of this model instance group has died"
+        if dead := dead_groups(self._configurations.values(), running_instances()):
+            return f"{', '.join(dead)}: a process of this model instance group has died"
         return None
 
     async def _with_members(self, models: tuple[str, ...]) -> dict[str, Configuration]:
@@ -82,38 +77,3 @@ class Health:
                 found[model] = await self._triton.configuration(model, ANSWER_SECONDS)
                 waiting += [step["model_name"] for step in found[model].get("ensemble_scheduling", {}).get("step", [])]
         return found
-
-
-def _dead_instances(configurations: Iterable[Configuration]) -> str:
-    """Return the instance groups of Python models, separated by commas, that have lost a process.
-
-    When a Python model's process dies, Triton goes on to call the model ready.
-    """
-    running = list(_running_instances())
-    return ", ".join(
-        group["name"]
-        for configuration in configurations
-        if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
-        for group in configuration.get("instance_group", [])
-        if sum(instance.startswith(f"{group['name']}_") for instance in running) < _instances(group)
-    )
-
-
-def _instances(group: dict[str, Any]) -> int:
-    """Return how many processes an instance group has: `count`, on each of its GPUs."""
-    count: int = group.get("count", 1)
-    return count * max(1, len(group.get("gpus", []))) if group.get("kind") == "KIND_GPU" else count
-
-
-def _running_instances() -> Iterator[str]:
-    """Yield the model instances, such as `label_top_k_0_0`, whose Python process is alive.
-
-    The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
-    """
-    # The app and tritonserver are children of the same supervisor.
-    for process in psutil.Process(os.getppid()).children(recursive=True):
-        try:
-            if process.name() == STUB:
-                yield process.cmdline()[-2]
-        except (psutil.NoSuchProcess, IndexError):  # it ended while we looked
-            continue

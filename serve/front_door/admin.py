@@ -29,7 +29,7 @@ class AdminSession:
             OSError: HAProxy does not listen.
         """
         self._reader, self._writer = await asyncio.open_unix_connection(str(self._path))
-        await self._command("prompt")
+        await self.command("prompt")
         return self
 
     async def __aexit__(
@@ -46,10 +46,15 @@ class AdminSession:
         Raises:
             EOFError, OSError: HAProxy has ended.
         """
-        sessions = await self._command("show sess")
+        sessions = await self.command("show sess")
         return sum(f" fe={frontend} " in line for line in sessions.splitlines())
 
-    async def _command(self, text: str) -> str:
+    async def command(self, text: str) -> str:
+        """Send a command and return its answer.
+
+        Raises:
+            EOFError, OSError: HAProxy has ended.
+        """
         self._writer.write(text.encode() + b"\n")
         await self._writer.drain()
         return (await self._reader.readuntil(PROMPT)).decode()

@@ -68,7 +68,7 @@ def render(front_door: FrontDoor) -> str:
         model_path=f"/v2/models/{quote(front_door.model, safe='')}",
         binary_type=kserve.BINARY_JSON,
         binary_json=kserve.BINARY_JSON_PATTERN,
-        binary_json_prefix=kserve.BINARY_JSON_PREFIX.replace(";", r"\;").replace(" ", r"\ "),
+        binary_json_prefix=kserve.BINARY_JSON_PREFIX,
         event_stream=kserve.EVENT_STREAM,
         header_length=kserve.HEADER_LENGTH,
         json_object=kserve.JSON_OBJECT,

@@ -1,0 +1,92 @@
+"""The processes that tritonserver runs Python models in."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import psutil
+
+__all__ = ["dead_groups", "host_memory", "running_instances"]
+
+STUB = "triton_python_backend_stub"
+TRITONSERVER = "tritonserver"
+
+
+def running_instances() -> dict[str, psutil.Process]:
+    """Return the live processes by model instance, such as `label_top_k_0_0`.
+
+    The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
+    """
+    found = {}
+    for process in _family():
+        try:
+            if process.name() == STUB:  # of a zombie the kernel tells only the first 15 characters
+                found[process.cmdline()[-2]] = process
+        except (psutil.NoSuchProcess, IndexError):  # it ended while we looked
+            continue
+    return found
+
+
+def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Iterable[str]) -> tuple[str, ...]:
+    """Return the instance groups of Python models that have lost a process.
+
+    When a Python model's process dies, Triton goes on to call the model ready.
+
+    Args:
+        configurations: of ready models, completed by Triton.
+        running: the live instances, from `running_instances`.
+    """
+    # An instance is named after its group, with a number behind it: `label_top_k_0` → `label_top_k_0_1`.
+    alive = Counter(instance.rpartition("_")[0] for instance in running)
+    return tuple(
+        group["name"]
+        for configuration in configurations
+        if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
+        for group in configuration.get("instance_group", [])
+        if alive[group["name"]] < _count(group)
+    )
+
+
+def host_memory(models: Iterable[str]) -> int:
+    """Return the bytes of host memory of models: their processes' own, and all of tritonserver's.
+
+    The difference of two readings is what was loaded in between.
+    """
+    wanted = set(models)
+    own = [process for name, process in running_instances().items() if name.rsplit("_", 2)[0] in wanted]
+    return sum(map(_unique_bytes, own)) + sum(_resident_bytes(p) for p in _family() if _name(p) == TRITONSERVER)
+
+
+def _family() -> list[psutil.Process]:
+    """Return all processes below the supervisor, whose children the app and tritonserver both are."""
+    return psutil.Process(os.getppid()).children(recursive=True)
+
+
+def _count(group: Mapping[str, Any]) -> int:
+    """Return how many processes an instance group has: `count`, on each of its GPUs."""
+    count = int(group.get("count", 1))
+    return count * max(1, len(group.get("gpus", []))) if group.get("kind") == "KIND_GPU" else count
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+def _unique_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

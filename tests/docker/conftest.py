@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from byoc import engine, image
+from byoc.errors import ImageError
+from byoc.image import BuiltImage
+from tests.docker.container import Served, running
+from tests.triton import ROOT
+
+SAMPLE = {"SAGEMAKER_BASE_DIR": "/opt/sample", "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "image_classification"}
+PHOTOGRAPH = ROOT / "examples" / "photographs" / "chelsea.jpg"
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[DockerClient]:
+    """A client of the engine. Without one the tests fail in CI, and are skipped elsewhere."""
+    try:
+        with engine.connected() as found:
+            yield found
+    except ImageError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{error} (.ci/engine starts one)")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def cpu_base(client: DockerClient) -> str:
+    return image.build_cpu_base(ROOT)
+
+
+@pytest.fixture(scope="session")
+def built(cpu_base: str) -> BuiltImage:
+    return image.build(ROOT, cpu_base, "triton-byoc:test")
+
+
+@pytest.fixture(scope="session")
+def photograph() -> bytes:
+    """A cat, as JPEG."""
+    return PHOTOGRAPH.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def classifier(client: DockerClient, built: BuiltImage) -> Iterator[Served]:
+    """The sample models of the image. For tests that leave it as they found it."""
+    with running(client, built.tag, SAMPLE) as served:
+        yield served
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A model.tar.gz as others make it: one onnxruntime_onnx model, KIND_GPU, files of macOS beside it."""
+    name = "efficientnet_lite0"
+    path = tmp_path / "model.tar.gz"
+    junk = tmp_path / "._model"
+    junk.write_bytes(b"\0")
+    with tarfile.open(path, "w:gz") as tar:
+        for part in ("config.pbtxt", "1/model.onnx"):
+            tar.add(ROOT / "model_repository" / name / part, f"{name}/{part}")
+        tar.add(junk, f"{name}/1/._model.onnx")
+        tar.add(junk, f"._{name}")
+    return path

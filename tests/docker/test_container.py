@@ -1,0 +1,215 @@
+"""The image as SageMaker runs it: start, routes, users, mounts, stop."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from docker import DockerClient
+from docker.models.containers import Container
+from tritonclient.http import InferenceServerClient, InferInput
+
+from byoc.image import BuiltImage
+from tests.docker.conftest import SAMPLE
+from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
+
+pytestmark = pytest.mark.docker
+
+CAT = "Egyptian cat"  # the first label of the photograph
+
+SLOW_MODEL = """
+import pathlib, time
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        pathlib.Path("/signals/executing").touch()
+        time.sleep(3)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("done", np.array([1], np.int32))]) for _ in requests]
+"""
+SLOW_CONFIG = """
+backend: "python"
+input [{ name: "go" data_type: TYPE_INT32 dims: [ 1 ] }]
+output [{ name: "done" data_type: TYPE_INT32 dims: [ 1 ] }]
+instance_group [{ count: 2 }]
+"""
+GO = json.dumps({"inputs": [{"name": "go", "datatype": "INT32", "shape": [1], "data": [1]}]}).encode()
+
+
+def first_label(answer: requests.Response) -> str:
+    """The first label of a response in KServe JSON or in binary+json."""
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers.get("Content-Type", "").partition("json-header-size=")[2] or 0)
+    if not length:
+        [labels] = [output["data"] for output in answer.json()["outputs"] if output["name"] == "labels"]
+        return str(labels[0])
+    result = InferenceServerClient.parse_response_body(answer.content, header_length=length)
+    labels = result.as_numpy("labels")
+    assert labels is not None
+    return str(labels[0, 0].decode())
+
+
+def test_kserve_json(classifier: Served, photograph: bytes) -> None:
+    data = [base64.b64encode(photograph).decode()]
+    body = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1, 1], "data": data}]})
+    assert first_label(classifier.invoke(body.encode(), "application/json")) == CAT
+
+
+def test_kserve_binary_json(classifier: Served, photograph: bytes) -> None:
+    tensor = InferInput("image", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[photograph]], np.object_))
+    body, length = InferenceServerClient.generate_request_body([tensor])
+    content_type = f"application/vnd.sagemaker-triton.binary+json;json-header-size={length}"
+    assert first_label(classifier.invoke(body, content_type)) == CAT
+
+
+def test_kserve_raw(classifier: Served, photograph: bytes) -> None:
+    assert first_label(classifier.invoke(photograph, RAW)) == CAT
+
+
+def test_serve_is_process_1_and_reaps(classifier: Served) -> None:
+    assert "/serve" in classifier.run("cat", "/proc/1/cmdline")
+    states = classifier.run("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null || true")
+    assert states.strip()
+    assert ") Z " not in states
+
+
+def test_log_is_quiet_about_pings(classifier: Served) -> None:
+    before = classifier.log()
+    for _ in range(5):
+        assert classifier.ping() == 200
+    assert classifier.log() == before
+
+
+def test_health_check(classifier: Served) -> None:
+    assert classifier.run("/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py").startswith("200")
+    with pytest.raises(ContainerError, match="status 1: 0 port 9: "):
+        classifier.run(
+            "env", "SAGEMAKER_BIND_TO_PORT=9", "/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py"
+        )
+
+
+def test_models_run_with_the_python_of_the_base_image(classifier: Served) -> None:
+    """And `serve` with its own: each has a numpy, and they are not the same."""
+    of_models = classifier.run("python3", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)")
+    of_serve = classifier.run(
+        "/opt/serve/bin/python", "-I", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)"
+    )
+    assert of_models.startswith("/usr ")
+    assert of_serve.startswith("/opt/serve ")
+    assert of_models.split()[1] != of_serve.split()[1]
+
+
+def test_image_without_a_command_serves(client: DockerClient, built: BuiltImage) -> None:
+    with running(client, built.tag, SAMPLE, command=()) as served:
+        assert served.ping() == 200
+
+
+def test_any_command_runs_with_its_exit_status(client: DockerClient, built: BuiltImage) -> None:
+    assert run_to_end(client, built.tag, "echo", "two  words") == Ended(0, "two  words\n")
+    assert run_to_end(client, built.tag, "bash", "-c", "exit 7") == Ended(7, "")
+    assert "--model-repository" in run_to_end(client, built.tag, "tritonserver", "--help").output
+
+
+def test_no_model_is_told(client: DockerClient, built: BuiltImage) -> None:
+    ended = run_to_end(client, built.tag, "serve")
+    assert ended.status == 2
+    assert "/opt/ml/model" in ended.output
+
+
+def test_ordinary_user_read_only_on_another_port(client: DockerClient, built: BuiltImage, photograph: bytes) -> None:
+    """All at once: no root, no capability, no writable file system but /tmp, 64 MB of /dev/shm, port 8101."""
+    environment = {**SAMPLE, "SAGEMAKER_BIND_TO_PORT": "8101", "SAGEMAKER_SAFE_PORT_RANGE": "21000-21999"}
+    confined: dict[str, Any] = {
+        "user": "1000:1000",
+        "read_only": True,
+        "tmpfs": {"/tmp": "mode=1777"},
+        "cap_drop": ["ALL"],
+    }
+    with running(client, built.tag, environment, port=8101, **confined) as served:
+        assert first_label(served.invoke(photograph)) == CAT
+        assert "1000" in served.run("id", "-u")
+
+
+def test_base_image_with_a_pythonpath(
+    client: DockerClient, built: BuiltImage, photograph: bytes, tmp_path: Path
+) -> None:
+    """Triton's image has one, with packages of its DALI backend: they must not reach `serve`."""
+    for module in ("aiohttp", "jinja2", "psutil", "typing_extensions"):
+        (tmp_path / f"{module}.py").write_text("raise ImportError('not for serve')\n")
+    volumes = {str(tmp_path): {"bind": "/foreign", "mode": "ro"}}
+    with running(client, built.tag, {**SAMPLE, "PYTHONPATH": "/foreign"}, volumes=volumes) as served:
+        assert first_label(served.invoke(photograph)) == CAT
+
+
+def test_archive_from_outside(client: DockerClient, built: BuiltImage, archive: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "model"
+    with tarfile.open(archive) as tar:
+        tar.extractall(directory, filter="data")
+    assert "KIND_GPU" in (directory / "efficientnet_lite0" / "config.pbtxt").read_text()
+    with running(client, built.tag, {}, model=directory) as served:
+        answer = served.invoke(np.zeros((1, 3, 224, 224), np.float32).tobytes())
+        result = InferenceServerClient.parse_response_body(
+            answer.content, header_length=int(answer.headers["Content-Type"].partition("size=")[2])
+        )
+        logits = result.as_numpy("logits")
+        assert logits is not None
+        assert logits.shape == (1, 1000)
+        assert np.isfinite(logits).all()
+
+
+def test_stop_loses_no_request(client: DockerClient, built: BuiltImage, tmp_path: Path) -> None:
+    """1. Eight requests, of 3 s each, for a model with two instances. 2. `docker stop` while the first are executed.
+    3. Every request is answered, and the container ends within 30 s with status 0.
+    """
+    model, signals = slow_model(tmp_path / "model"), tmp_path / "signals"
+    signals.mkdir()
+    volumes = {str(signals): {"bind": "/signals", "mode": "rw"}}
+    with running(client, built.tag, {}, model=model, volumes=volumes) as served, ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(served.invoke, GO, "application/json") for _ in range(8)]
+        await_file(signals / "executing")
+        started = time.monotonic()
+        served.container.stop(timeout=30)
+        seconds = time.monotonic() - started
+        statuses = [answer.result().status_code for answer in answers]
+        served.container.reload()
+        assert statuses == [200] * 8, served.log()
+        assert served.container.attrs["State"]["ExitCode"] == 0, served.log()
+        assert 3 < seconds < 30
+
+
+def test_becomes_healthy(classifier: Served) -> None:
+    """The HEALTHCHECK of the image, as the engine runs it."""
+    deadline = time.monotonic() + 60
+    while (health := health_of(classifier.container)) == "starting" and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert health == "healthy"
+
+
+def health_of(container: Container) -> str:
+    container.reload()
+    return str(container.attrs["State"]["Health"]["Status"])
+
+
+def slow_model(directory: Path) -> Path:
+    version = directory / "slow" / "1"
+    version.mkdir(parents=True)
+    (version / "model.py").write_text(SLOW_MODEL)
+    (version.parent / "config.pbtxt").write_text(SLOW_CONFIG)
+    return directory
+
+
+def await_file(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.05)

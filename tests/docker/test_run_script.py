@@ -1,0 +1,67 @@
+"""docker/run, which `make image-run` calls."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from docker import DockerClient
+from docker.models.containers import Container
+
+from byoc.image import BuiltImage
+from tests.triton import ROOT, free_ports
+
+pytestmark = pytest.mark.docker
+
+SCRIPT = ROOT / "docker" / "run"
+
+
+def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Path, tmp_path: Path) -> None:
+    """An archive is unpacked, mounted read-only with 64 MB of /dev/shm, and gone again after Ctrl-C."""
+    [port] = free_ports(1)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "PORT": str(port), "TMPDIR": str(scratch)}
+    with subprocess.Popen([SCRIPT, built.tag, archive], env=environment, start_new_session=True) as process:
+        try:
+            await_ping(f"http://127.0.0.1:{port}", process)
+            [container] = publishing(client, port)
+            host = container.attrs["HostConfig"]
+            assert host["ShmSize"] == 64 * 1024 * 1024
+            assert host["Binds"][0].endswith(":/opt/ml/model:ro")
+        finally:
+            os.killpg(process.pid, 2)
+        assert process.wait(30) == 0
+    assert publishing(client, port) == []
+    assert list(scratch.iterdir()) == []
+
+
+def test_without_a_model(built: BuiltImage, tmp_path: Path) -> None:
+    missing = tmp_path / "nothing.tar.gz"
+    done = subprocess.run([SCRIPT, built.tag, missing], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"docker/run: {missing}: no such directory or archive\n")
+
+
+def await_ping(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if requests.get(f"{url}/ping", timeout=2).status_code == 200:
+                return
+        except requests.ConnectionError:
+            assert process.poll() is None, "docker/run has ended"
+        assert time.monotonic() < deadline, "/ping was not 200 within 60 s"
+        time.sleep(0.1)
+
+
+def publishing(client: DockerClient, port: int) -> list[Container]:
+    """The running containers that are reached through a port of this machine."""
+    return [
+        container
+        for container in client.containers.list()
+        if str(port) in [address["HostPort"] for published in container.ports.values() for address in published or ()]
+    ]

@@ -79,19 +79,16 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer requests: in one run where the model can batch."""
-        if self._batched:
-            return stand_in.answer(requests, self._run)
-        return [response for request in requests for response in stand_in.answer([request], self._run)]
+        return stand_in.answer_stacked(requests, self._run, batched=self._batched)
 
-    def _run(self, inputs: list[stand_in.Arrays]) -> list[stand_in.Arrays]:
-        feed = {name: self._feed(name, array) for name, array in stand_in.concatenate(inputs).items()}
+    def _run(self, inputs: stand_in.Arrays) -> stand_in.Arrays:
+        feed = {name: self._feed(name, array) for name, array in inputs.items()}
         try:
             values = self._session.run(self._outputs, feed)
         except (*RUN_ERRORS, ValueError) as error:  # ValueError: an input is missing
             invalid = isinstance(error, (ort_errors.InvalidArgument, ValueError))
             raise stand_in.RunError(f"onnxruntime: {error}", invalid_argument=invalid) from error
-        outputs = {name: _to_triton(value) for name, value in zip(self._outputs, values, strict=True)}
-        return stand_in.split(outputs, inputs)
+        return {name: _to_triton(value) for name, value in zip(self._outputs, values, strict=True)}
 
     def _feed(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         if name not in self._strings:

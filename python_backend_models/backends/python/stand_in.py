@@ -37,6 +37,10 @@ class RunError(RuntimeError):
         self.code = pb_utils.TritonError.INVALID_ARG if invalid_argument else pb_utils.TritonError.INTERNAL
 
 
+class BatchingError(RunError):
+    """The model has a max_batch_size, but does not treat the first dimension as a batch."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """An input or output of `config.pbtxt`."""
@@ -130,6 +134,13 @@ def threads(model: Model) -> int:
     return max(cpus() // model.instances, 1)
 
 
+def answer_stacked(requests: Sequence[Any], run: Callable[[Arrays], Arrays], *, batched: bool) -> list[Any]:
+    """Return one response for each request. `run` sees several as one, stacked on the first dimension, if `batched`."""
+    if batched:
+        return answer(requests, lambda inputs: split(run(concatenate(inputs)), inputs))
+    return [response for request in requests for response in answer([request], lambda inputs: [run(inputs[0])])]
+
+
 def answer(requests: Sequence[Any], run: Run, *, ragged: bool = False) -> list[Any]:
     """Return one response for each request; those that fit together share a run.
 
@@ -157,8 +168,8 @@ def _respond(inputs: list[Arrays], run: Run) -> Iterator[Any]:
     try:
         outputs = run(inputs)
     except RunError as error:
-        if len(inputs) == 1:
-            yield pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), error.code))
+        if len(inputs) == 1 or isinstance(error, BatchingError):
+            yield from (pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error), error.code)) for _ in inputs)
         else:
             for each in inputs:
                 yield from _respond([each], run)
@@ -178,14 +189,12 @@ def split(outputs: Arrays, inputs: list[Arrays]) -> list[Arrays]:
     """Return the outputs of one batch as those of the requests that it was made of.
 
     Raises:
-        RunError: an output does not have the batch as its first dimension.
+        BatchingError: an output does not have the batch as its first dimension.
     """
-    if len(inputs) == 1:
-        return [outputs]
     ends = list(accumulate((batch_size(arrays) for arrays in inputs), initial=0))
     for name, array in outputs.items():
         if array.ndim == 0 or len(array) != ends[-1]:
-            raise RunError(
+            raise BatchingError(
                 f"output '{name}' has shape {list(array.shape)} for a batch of {ends[-1]}: "
                 "the model does not support batching, set max_batch_size to 0",
                 invalid_argument=False,

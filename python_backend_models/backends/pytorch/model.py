@@ -40,12 +40,9 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer requests: in one run where the model can batch."""
-        if self._batched:
-            return stand_in.answer(requests, self._run)
-        return [response for request in requests for response in stand_in.answer([request], self._run)]
+        return stand_in.answer_stacked(requests, self._run, batched=self._batched)
 
-    def _run(self, inputs: list[stand_in.Arrays]) -> list[stand_in.Arrays]:
-        arrays = stand_in.concatenate(inputs)
+    def _run(self, arrays: stand_in.Arrays) -> stand_in.Arrays:
         given = [name for name in self._inputs if name in arrays]
         if given != self._inputs[: len(given)]:  # an optional argument may only be left out at the end
             absent = next(name for name in self._inputs if name not in arrays)
@@ -57,7 +54,7 @@ class TritonPythonModel:
                 result = self._module(*tensors)
         except RuntimeError as error:
             raise stand_in.RunError(f"TorchScript: {error}", invalid_argument=False) from error
-        return stand_in.split(self._named(result), inputs)
+        return self._named(result)
 
     def _named(self, result: Any) -> stand_in.Arrays:
         values = list(result) if isinstance(result, (tuple, list)) else [result]

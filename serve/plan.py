@@ -120,7 +120,8 @@ def _gateway(settings: Settings, repository: Repository, machine: Machine, model
     grpc = _port(settings.grpc_port, 8001, settings, pool) if settings.allow_grpc else None
     tritonserver = _tritonserver(settings, repository, machine, models, TritonPorts(http, grpc, metrics))
     app = _app_options(settings, repository, machine, models, http, metrics)
-    app_child = Child("app", (sys.executable, "-m", "serve.app", app.to_json()))
+    # Isolated (-I): Triton's image sets PYTHONPATH, for the packages of its DALI backend, which would hide ours.
+    app_child = Child("app", (sys.executable, "-I", "-m", "serve.app", app.to_json()))
     if machine.haproxy is None:
         warning = "HAProxy is not installed: the app answers every request itself, which is slower"
         return Plan(repository, (tritonserver, app_child), {}, settings.bind_to_port, None, (warning,))

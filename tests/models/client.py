@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+
+from tests.triton import running_tritonserver
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -46,6 +49,14 @@ def infer_together(address: str, model: str, requests: Sequence[Arrays]) -> list
 
     with ThreadPoolExecutor(len(requests)) as pool:
         return list(pool.map(one, requests))
+
+
+def load_errors(repository: Path) -> dict[str, str]:
+    """Return why each model of the repository that has a valid configuration does not load, as the server puts it."""
+    lenient = ("--exit-on-error=false", "--strict-readiness=false")
+    with running_tritonserver(repository, *lenient) as server, connected(server.http) as client:
+        index = client.get_model_repository_index()
+    return {model["name"]: model["reason"] for model in index if model.get("state") == "UNAVAILABLE"}
 
 
 def post(address: str, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from tests.models import onnx_models
-from tests.models.client import connected, infer, infer_together
+from tests.models.client import connected, infer, infer_together, load_errors
 from tests.triton import RunningTritonServer, TritonServerError, running_tritonserver
 
 PLATFORM = 'platform: "onnxruntime_onnx"\n'
 X = 'input [{ name: "x" data_type: TYPE_FP32 dims: [ 3 ] }]\n'
 SHIFT = 'input [{ name: "shift" data_type: TYPE_FP32 dims: [ 1 ] optional: true }]\n'
+BATCH = "max_batch_size: 4\n"
 Y = 'output [{ name: "y" data_type: TYPE_FP32 dims: [ 3 ] }]\n'
 WAITING = "dynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 2000000 }\n"
 ONE = "instance_group [{ count: 1 kind: KIND_CPU }]\n"
@@ -36,7 +38,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTritonSe
         repository, "renamed", affine, PLATFORM + X + Y + 'max_batch_size: 8 default_model_filename: "a.onnx"', "a.onnx"
     )
     onnx_models.add(repository, "unbatched", affine, PLATFORM + (X + Y).replace("[ 3 ]", "[ -1, 3 ]") + SHIFT)
-    batched = PLATFORM + "max_batch_size: 4\n" + WAITING + ONE
+    batched = PLATFORM + BATCH + WAITING + ONE
     onnx_models.add(repository, "batched", affine, batched + X + Y)
     onnx_models.add(repository, "flat", onnx_models.flat(), batched)
     onnx_models.add(repository, "gather", onnx_models.gather(), batched)
@@ -150,39 +152,48 @@ def test_a_tensor_that_does_not_fit_is_the_callers_error(
     assert error.value.status() == "400"
 
 
-@pytest.mark.parametrize(
-    ("config", "complaint"),
-    [
-        (X.replace("FP32", "INT32") + Y, "input 'x' is TYPE_INT32 in the configuration, but the file has TYPE_FP32"),
-        (X.replace("[ 3 ]", "[ 4 ]") + Y, r"input 'x' has dims \[-1, 4\] with the batch in front, .* has \[-1, 3\]"),
-        (X + Y.replace('"y"', '"z"'), "output 'z' is not in .*model.onnx, which has y"),
-        (X.replace('"x"', '"w"') + Y, "input 'w' is not in .*model.onnx, which has shift, x"),
-        (X + Y + 'default_model_filename: "b.onnx"', r"b\.onnx does not exist \(the directory holds model\.onnx\)"),
-        (
-            X + Y + 'parameters [{ key: "intra_op_thread_count" value: { string_value: "all" } }]',
-            "parameter 'intra_op_thread_count' is 'all', not a whole number",
-        ),
-    ],
-)
-def test_a_configuration_that_the_file_contradicts_does_not_load(tmp_path: Path, config: str, complaint: str) -> None:
-    onnx_models.add(tmp_path, "m", onnx_models.affine(["n", 3]), PLATFORM + "max_batch_size: 4\n" + config)
-    with pytest.raises(TritonServerError, match=complaint), running_tritonserver(tmp_path):
-        pass
+REFUSED = {
+    "data_type": (
+        BATCH + X.replace("FP32", "INT32") + Y,
+        "input 'x' is TYPE_INT32 in the configuration, but the file has TYPE_FP32",
+    ),
+    "dims": (
+        BATCH + X.replace("[ 3 ]", "[ 4 ]") + Y,
+        r"input 'x' has dims \[-1, 4\] with the batch in front, but the file has \[-1, 3\]",
+    ),
+    "output_name": (BATCH + X + Y.replace('"y"', '"z"'), r"output 'z' is not in .*model\.onnx, which has y"),
+    "input_name": (BATCH + X.replace('"x"', '"w"') + Y, r"input 'w' is not in .*model\.onnx, which has shift, x"),
+    "missing_input": (SHIFT + Y.replace("[ 3 ]", "[ -1, 3 ]"), r"lacks the input\(s\) x of"),
+    "filename": (
+        BATCH + X + Y + 'default_model_filename: "b.onnx"',
+        r"b\.onnx does not exist \(the directory holds model\.onnx\)",
+    ),
+    "threads": (
+        BATCH + X + Y + 'parameters [{ key: "intra_op_thread_count" value: { string_value: "all" } }]',
+        "parameter 'intra_op_thread_count' is 'all', not a whole number",
+    ),
+    "not_onnx": (BATCH + X + Y, r"onnxruntime cannot load .*model\.onnx"),
+}
 
 
-def test_a_file_that_is_no_onnx_does_not_load(tmp_path: Path) -> None:
-    onnx_models.add(tmp_path, "m", onnx_models.affine(["n", 3]), PLATFORM)
-    (tmp_path / "m" / "1" / "model.onnx").write_bytes(b"nonsense")
-    with (
-        pytest.raises(TritonServerError, match=r"onnxruntime cannot load .*model\.onnx"),
-        running_tritonserver(tmp_path),
-    ):
-        pass
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Why each of the models did not load."""
+    repository = tmp_path_factory.mktemp("refused")
+    for name, (config, _) in REFUSED.items():
+        onnx_models.add(repository, name, onnx_models.affine(["n", 3]), PLATFORM + ONE + config)
+    (repository / "not_onnx" / "1" / "model.onnx").write_bytes(b"nonsense")
+    return load_errors(repository)
 
 
-def test_kind_gpu_is_refused_by_triton_where_there_is_no_gpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_model_that_cannot_be_served_does_not_load(refusals: dict[str, str], name: str) -> None:
+    assert re.search(REFUSED[name][1], refusals[name])
+
+
+def test_triton_refuses_kind_gpu_where_there_is_no_gpu(tmp_path: Path) -> None:
     """Why `serve` rewrites it."""
-    onnx_models.add(tmp_path, "m", onnx_models.affine(["n", 3]), PLATFORM + "instance_group [{ kind: KIND_GPU }]")
+    onnx_models.add(tmp_path, "m", onnx_models.affine(["n", 3]), PLATFORM + ONE.replace("KIND_CPU", "KIND_GPU"))
     with pytest.raises(TritonServerError, match="KIND_GPU"), running_tritonserver(tmp_path):
         pass
 

@@ -11,7 +11,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from byoc import aws, terminal
-from byoc.commands import deploy, image, pack
+from byoc.commands import deploy, image, invoke, operate, pack
 from byoc.errors import ByocError
 
 __all__ = ["assemble", "main"]
@@ -40,7 +40,7 @@ def assemble() -> typer.Typer:
     ) -> None:
         """From a model directory to an Amazon SageMaker endpoint that runs Triton Inference Server."""
 
-    for group in (image, pack, deploy):
+    for group in (image, pack, deploy, invoke, operate):
         group.register(app)
     return app
 

@@ -35,6 +35,12 @@ class Scaling:
     scale_in_cooldown: int | None = None
     scale_out_cooldown: int | None = None
 
+    def __str__(self) -> str:
+        """Some words for people."""
+        aim = self.invocations_per_instance
+        by = f" at {aim:g} invocations per instance and minute" if aim else ""
+        return f"{self.minimum} to {self.maximum} instances{by}"
+
     def summary(self) -> dict[str, object]:
         """The scaling in JSON's types."""
         return asdict(self)

@@ -38,9 +38,7 @@ class VariantStatus:
         yield f"    image  {self.image}"
         yield f"    model  {self.model_data}"
         if self.scaling:
-            aim = self.scaling.invocations_per_instance
-            by = f" at {aim:g} invocations per instance and minute" if aim else ""
-            yield f"    scaled {self.scaling.minimum} to {self.scaling.maximum} instances{by}"
+            yield f"    scaled {self.scaling}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ _S3 = (
     ("GET", True, None, "GetObject"),
     ("GET", False, "uploads", "ListMultipartUploads"),
     ("GET", False, "list-type", "ListObjectsV2"),
+    ("GET", False, None, "ListBuckets"),
     ("PUT", True, "partNumber", "UploadPart"),
     ("PUT", True, None, "PutObject"),
     ("PUT", False, None, "CreateBucket"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,7 +16,7 @@ from byoc.__main__ import main
 from byoc.aws import Aws
 from tests.byoc.aws_server import AwsServer, running
 
-REGION = "eu-west-1"
+REGION: Literal["eu-west-1"] = "eu-west-1"
 ACCOUNT = "123456789012"
 BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
 REPOSITORY = "triton-byoc"
@@ -56,18 +57,25 @@ def session(server: AwsServer) -> Aws:
 
 @pytest.fixture
 def account(session: Aws, server: AwsServer) -> Aws:
-    """An account with what a deployment needs: the bucket, the role, the image."""
-    session.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-    session.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
-    session.ecr.create_repository(repositoryName=REPOSITORY)
-    put_image(session, "latest", "first")
+    """An account with what a deployment needs."""
+    prepare_account(session)
     server.forget_calls()
     return session
 
 
+def prepare_account(session: Aws) -> None:
+    """Make the bucket, the role, and the image."""
+    session.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    session.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+    session.ecr.create_repository(repositoryName=REPOSITORY)
+    put_image(session, "latest", "first")
+
+
 def put_image(session: Aws, tag: str, content: str) -> str:
-    """Put an image manifest into the registry; its digest."""
-    manifest = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "x": content})
+    """Put an image manifest into the registry; its digest. Moto makes that of the layers' digests."""
+    layer = {"digest": f"sha256:{hashlib.sha256(content.encode()).hexdigest()}", "size": 1}
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": media_type, "layers": [layer]})
     image = session.ecr.put_image(repositoryName=REPOSITORY, imageManifest=manifest, imageTag=tag)["image"]
     return image["imageId"]["imageDigest"]
 

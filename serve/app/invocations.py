@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -40,22 +40,22 @@ NOT_FORWARDED = {
 
 @dataclass(frozen=True)
 class Invocations:
-    """Hands invocations of one model to Triton.
+    """Hands invocations to Triton.
 
     Args:
         triton: where Triton listens.
         session: the connections to use.
-        model: the model to run.
         inference_type: `infer`, `generate` or `generate_stream`, for requests that don't say which by themselves.
+        killed_for_memory: tells whether the kernel has just killed a process for lack of memory.
     """
 
     triton: TritonClient
     session: aiohttp.ClientSession
-    model: str
     inference_type: str
+    killed_for_memory: Callable[[], bool] = lambda: False
 
-    async def invoke(self, request: web.Request) -> web.StreamResponse:
-        """Answer an invocation with Triton's answer, streamed both ways.
+    async def invoke(self, request: web.Request, model: str) -> web.StreamResponse:
+        """Answer an invocation of a model with Triton's answer, streamed both ways.
 
         Raises:
             RequestError: the body is none that Triton understands (400, 415), or Triton can't be reached (502, 503).
@@ -63,11 +63,12 @@ class Invocations:
         content_type = request.headers.get("Content-Type", "")
         header_size = kserve.binary_header_size(content_type)
         if header_size is not None:
-            return await self._forward(request, "infer", request.content.iter_chunked(CHUNK_BYTES), header_size)
+            url = self.triton.model_url(model, "infer")
+            return await self._forward(request, url, request.content.iter_chunked(CHUNK_BYTES), header_size)
         if content_type.lower().startswith(kserve.BINARY_JSON):
             raise RequestError(400, f"Content-Type {content_type!r}: expected {kserve.BINARY_JSON_PREFIX}N")
         body = await request.read()
-        return await self._forward(request, self._endpoint(request, body), body)
+        return await self._forward(request, self.triton.model_url(model, self._endpoint(request, body)), body)
 
     def _endpoint(self, request: web.Request, body: bytes) -> str:
         """Return which of Triton's endpoints a JSON body is for.
@@ -85,19 +86,18 @@ class Invocations:
         return "infer"
 
     async def _forward(
-        self, request: web.Request, endpoint: str, body: bytes | AsyncIterator[bytes], header_size: int | None = None
+        self, request: web.Request, url: str, body: bytes | AsyncIterator[bytes], header_size: int | None = None
     ) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
         headers.pop(kserve.HEADER_LENGTH, None)
         headers["Accept-Encoding"] = "identity"
         if header_size is not None:
             headers[kserve.HEADER_LENGTH] = str(header_size)
-        url = self.triton.model_url(self.model, endpoint)
         try:
             async with self.session.post(url, data=body, headers=headers) as answer:
                 if answer.status >= 400:
                     content = await answer.content.read(ERROR_BYTES)
-                    status = triton_errors.status_of(answer.status, content)
+                    status = triton_errors.status_of(answer.status, content, killed_for_memory=self.killed_for_memory())
                     return web.Response(status=status, body=content, content_type="application/json")
                 return await _stream(request, answer)
         except aiohttp.ClientConnectorError as error:
@@ -116,6 +116,8 @@ def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
         if "json" in content_type or kserve.is_json_object(body):
             raise RequestError(400, f"the body is not JSON: {error}") from None
         raise RequestError(415, f"Content-Type {content_type!r} is not supported: expected {ACCEPTED}") from None
+    except RecursionError:
+        raise RequestError(400, "the body is JSON that is nested too deeply") from None
     if not isinstance(content, dict):
         raise RequestError(400, f"the body is a JSON {type(content).__name__}, not an object: expected {ACCEPTED}")
     return content

@@ -21,10 +21,8 @@ needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed
 
 PLATFORM = 'platform: "pytorch_libtorch"\ninstance_group [{ count: 1 kind: KIND_CPU }]\n'
 WAITING = "max_batch_size: 4\ndynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 2000000 }\n"
-SOURCE = """
-def forward(self, left, right):
-    return left - right, left + right
-"""
+# PyTorch 2.13 says that TorchScript is old; it is what the backend serves.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
 
 def config(first: str, second: str, difference: str = "OUTPUT__0", total: str = "OUTPUT__1") -> str:
@@ -33,14 +31,17 @@ def config(first: str, second: str, difference: str = "OUTPUT__0", total: str = 
     return f"{PLATFORM}{WAITING}input [ {inputs} ]\noutput [ {outputs} ]\n"
 
 
+def forward(_module: Any, left: Any, right: Any) -> tuple[Any, Any]:
+    return left - right, left + right
+
+
 def add(repository: Path, name: str, config: str, filename: str = "model.pt") -> None:
-    """Add a TorchScript that returns difference and sum of its two arguments."""
+    """Add a TorchScript of `forward`."""
     torch = import_module("torch")
-    module = torch.jit.ScriptModule()
-    module.define(SOURCE)
+    module = type("DifferenceAndSum", (torch.nn.Module,), {"forward": forward})()
     path = repository / name / "1" / filename
     path.parent.mkdir(parents=True)
-    module.save(str(path))
+    torch.jit.trace(module, (torch.ones(1, 2), torch.ones(1, 2))).save(str(path))
     (repository / name / "config.pbtxt").write_text(config)
 
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from serve.plan import Machine, Plan, make_plan
-from serve.repository import Repository, RepositoryError, inspect_repository, stage_for_cpu, wants_gpu
+from serve.repository import Repository, RepositoryError, find_models, inspect_repository, stage_for_cpu, wants_gpu
 from serve.settings import Settings, SettingsError
 from serve.supervisor import supervise
 
@@ -42,7 +42,7 @@ def main() -> None:
             return
         for warning in plan.warnings:
             logger.warning("%s", warning)
-        logger.info("serving %s on port %d", plan.repository.default_model, plan.port)
+        logger.info("serving %s on port %d", plan.endpoint, plan.port)
         status = supervise(plan)
     logger.info("ended with status %d", status)
     sys.exit(status)
@@ -52,15 +52,23 @@ def _plan(work_dir: Path) -> Plan:
     settings = Settings.from_environment(os.environ)
     machine = Machine(
         gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
+        processors=len(os.sched_getaffinity(0)),
         haproxy=shutil.which("haproxy"),
         free=_is_free,
         work_dir=work_dir,
         environment=dict(os.environ),
     )
-    repository = inspect_repository(settings.base_dir / "model", settings.default_model_name)
+    repository = _repository(settings)
     if machine.gpus == 0:
-        repository = _without_gpu(repository, work_dir / "model")
+        repository = _without_gpu(repository, work_dir / "models")
     return make_plan(settings, repository, machine)
+
+
+def _repository(settings: Settings) -> Repository:
+    if not settings.multi_model:
+        return inspect_repository(settings.base_dir / "model", settings.default_model_name)
+    shared = settings.shared_models_dir
+    return Repository(shared, None, find_models(shared) if shared.is_dir() else ())
 
 
 def _without_gpu(repository: Repository, destination: Path) -> Repository:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serve.app.options import AppOptions
+from serve.app.options import AppOptions, MultiModelOptions
 from serve.front_door import FrontDoor, render
 from serve.repository import Repository
 from serve.settings import PortRange, Settings, SettingsError
@@ -18,8 +18,14 @@ __all__ = ["Child", "Machine", "Plan", "make_plan"]
 # SageMaker kills a container 30 s after SIGTERM.
 DRAIN_SECONDS = 25
 
+# One thread of HAProxy passes on what several processors compute. On two processors a second thread makes each request
+# cost half as much again (42 instead of 28 µs).
+PROCESSORS_PER_FRONT_DOOR_THREAD = 4
+
 # Where inner ports are looked for when the platform names no range: the range seen on SageMaker.
 DEFAULT_PORT_RANGE = PortRange(21000, 21999)
+
+NO_HAPROXY = "HAProxy is not installed: the app answers every request itself, which is slower"
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Machine:
 
     Attributes:
         gpus: number of GPUs.
+        processors: number of processors that this container may use.
         haproxy: path of the HAProxy program, or None.
         free: tells whether a TCP port can be listened on.
         work_dir: a directory for sockets and rendered files that is this container's own.
@@ -39,6 +46,7 @@ class Machine:
     free: Callable[[int], bool]
     work_dir: Path
     environment: dict[str, str] = field(default_factory=dict, repr=False)
+    processors: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,28 +63,33 @@ class Plan:
     """What will be started.
 
     Attributes:
-        repository: the models that Triton sees.
+        endpoint: what is served, in words.
+        repositories: the model repositories that Triton sees.
         children: the programs, in the order of their start. The first is tritonserver, the last one listens on `port`.
+        directories: directories to make first.
         files: files to write first, path → content.
         port: the SageMaker port.
-        admin_socket: HAProxy's admin socket, or None without HAProxy.
+        admin_socket: HAProxy's command socket, or None without HAProxy.
+        restarts_tritonserver: whether the end of tritonserver is mended, rather than the end of it all.
         warnings: what the operator should know.
     """
 
-    repository: Repository
+    endpoint: str
+    repositories: tuple[Path, ...]
     children: tuple[Child, ...]
+    directories: tuple[Path, ...]
     files: dict[Path, str]
     port: int
     admin_socket: Path | None
+    restarts_tritonserver: bool
     warnings: tuple[str, ...]
 
     def describe(self) -> str:
         """Return the plan in words, as `serve --print-plan` prints it."""
         lines = [
             f"SageMaker port: {self.port}",
-            f"model repository: {self.repository.directory}",
-            f"models: {', '.join(self.repository.models)}",
-            f"default model: {self.repository.default_model}",
+            f"serves: {self.endpoint}",
+            *(f"model repository: {directory}" for directory in self.repositories),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
         for child in self.children:
@@ -86,60 +99,88 @@ class Plan:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class _WorkDir:
+    """Where everything of this container's own lies."""
+
+    root: Path
+
+    @property
+    def app_socket(self) -> Path:
+        return self.root / "app.sock"
+
+    @property
+    def metrics_socket(self) -> Path:
+        return self.root / "metrics.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.root / "haproxy.sock"
+
+    @property
+    def haproxy_configuration(self) -> Path:
+        return self.root / "haproxy.cfg"
+
+    @property
+    def tenant_repository(self) -> Path:
+        return self.root / "tenants"
+
+    @property
+    def tenant_records(self) -> Path:
+        return self.root / "records"
+
+    @property
+    def tenant_table(self) -> Path:
+        return self.root / "tenants.map"
+
+
 def make_plan(settings: Settings, repository: Repository, machine: Machine) -> Plan:
-    """Decide what to start for one repository on one machine.
+    """Decide what to start on one machine.
+
+    Args:
+        settings: the environment variables.
+        repository: the models; on a multi-model endpoint those that the image shares among tenants.
+        machine: the machine.
 
     Raises:
         SettingsError: the safe port range has too few free ports, or a model to load is not in the repository.
     """
-    models = _models_to_load(settings, repository)
-    if settings.frontend == "native":
-        return _native(settings, repository, machine, models)
-    return _gateway(settings, repository, machine, models)
-
-
-def _native(settings: Settings, repository: Repository, machine: Machine, models: tuple[str, ...]) -> Plan:
-    pool = _free_ports(settings, machine)
-    ports = TritonPorts(
-        http=_port(settings.http_port, 8000, settings, pool) if settings.allow_http else None,
-        grpc=_port(settings.grpc_port, 8001, settings, pool) if settings.allow_grpc else None,
-        metrics=_port(settings.metrics_port, 8002, settings, pool) if settings.allow_metrics else None,
-    )
+    ports = _ports(settings, machine)
+    models = () if settings.multi_model else _models_to_load(settings, repository)
     tritonserver = _tritonserver(settings, repository, machine, models, ports)
-    return Plan(repository, (tritonserver,), {}, settings.bind_to_port, None, ())
-
-
-def _gateway(settings: Settings, repository: Repository, machine: Machine, models: tuple[str, ...]) -> Plan:
-    pool = _free_ports(settings, machine)
-    http = _port(settings.http_port, 8000, settings, pool) if settings.allow_http else _inner(settings.http_port, pool)
-    metrics = (
-        _port(settings.metrics_port, 8002, settings, pool)
-        if settings.allow_metrics
-        else _inner(settings.metrics_port, pool)
-    )
-    grpc = _port(settings.grpc_port, 8001, settings, pool) if settings.allow_grpc else None
-    tritonserver = _tritonserver(settings, repository, machine, models, TritonPorts(http, grpc, metrics))
-    app = _app_options(settings, repository, machine, models, http, metrics)
-    # Isolated (-I): Triton's image sets PYTHONPATH, for the packages of its DALI backend, which would hide ours.
-    app_child = Child("app", (sys.executable, "-I", "-m", "serve.app", app.to_json()))
-    if machine.haproxy is None:
-        warning = "HAProxy is not installed: the app answers every request itself, which is slower"
-        return Plan(repository, (tritonserver, app_child), {}, settings.bind_to_port, None, (warning,))
-    front_door = FrontDoor(
+    native = settings.frontend == "native"
+    with_haproxy = machine.haproxy is not None and not native
+    work = _WorkDir(machine.work_dir)
+    children = [tritonserver]
+    files: dict[Path, str] = {}
+    if not native:
+        app = _app_options(settings, repository, machine, models, ports)
+        # Isolated (-I): Triton's image sets PYTHONPATH, for the packages of its DALI backend, which would hide ours.
+        children.append(Child("app", (sys.executable, "-I", "-m", "serve.app", app.to_json())))
+    if with_haproxy:
+        children.append(Child("haproxy", (str(machine.haproxy), "-db", "-q", "-f", str(work.haproxy_configuration))))
+        files[work.haproxy_configuration] = render(_front_door(settings, repository, machine, ports))
+        files[work.tenant_table] = ""
+    return Plan(
+        endpoint="many models" if settings.multi_model else str(repository.default_model),
+        repositories=_repositories(settings, repository, work),
+        children=tuple(children),
+        directories=(work.tenant_repository, work.tenant_records) if settings.multi_model else (),
+        files=files,
         port=settings.bind_to_port,
-        triton_port=http,
-        model=repository.default_model,
-        inference_type=settings.inference_type,
-        app_socket=_app_socket(machine),
-        metrics_socket=_metrics_socket(machine),
-        admin_socket=machine.work_dir / "haproxy.sock",
-        drain_seconds=DRAIN_SECONDS,
+        admin_socket=work.admin_socket if with_haproxy else None,
+        # One model: SageMaker replaces the instance. Many: that would lose all of them, so they are loaded again.
+        restarts_tritonserver=settings.multi_model and not native,
+        warnings=() if native or with_haproxy else (NO_HAPROXY,),
     )
-    configuration = machine.work_dir / "haproxy.cfg"
-    haproxy = Child("haproxy", (machine.haproxy, "-db", "-q", "-f", str(configuration)))
-    files = {configuration: render(front_door)}
-    children = (tritonserver, app_child, haproxy)
-    return Plan(repository, children, files, settings.bind_to_port, front_door.admin_socket, ())
+
+
+def _repositories(settings: Settings, repository: Repository, work: _WorkDir) -> tuple[Path, ...]:
+    if not settings.multi_model:
+        return (repository.directory,)
+    if settings.frontend == "native" or not repository.models:
+        return (work.tenant_repository,)
+    return (work.tenant_repository, repository.directory)
 
 
 def _tritonserver(
@@ -147,7 +188,7 @@ def _tritonserver(
 ) -> Child:
     arguments = tritonserver_arguments(
         settings,
-        repository=repository.directory,
+        repositories=_repositories(settings, repository, _WorkDir(machine.work_dir)),
         models=models,
         ports=ports,
         gpus=machine.gpus,
@@ -158,31 +199,58 @@ def _tritonserver(
     return Child("tritonserver", arguments, environment)
 
 
-def _app_options(
-    settings: Settings, repository: Repository, machine: Machine, models: tuple[str, ...], http: int, metrics: int
-) -> AppOptions:
-    behind_haproxy = machine.haproxy is not None
-    return AppOptions(
-        port=None if behind_haproxy else settings.bind_to_port,
-        socket=str(_app_socket(machine)) if behind_haproxy else None,
-        triton_http=f"http://127.0.0.1:{http}",
-        triton_metrics=f"http://127.0.0.1:{metrics}/metrics",
-        haproxy_metrics=str(_metrics_socket(machine)) if behind_haproxy else None,
-        default_model=repository.default_model,
+def _front_door(settings: Settings, repository: Repository, machine: Machine, ports: TritonPorts) -> FrontDoor:
+    work = _WorkDir(machine.work_dir)
+    return FrontDoor(
+        port=settings.bind_to_port,
+        triton_port=_given(ports.http),
+        model=repository.default_model,
         inference_type=settings.inference_type,
-        ping_mode=settings.ping_mode,
-        watched_models=models[1:],
-        max_concurrent_transforms=settings.thread_count,
+        app_socket=work.app_socket,
+        metrics_socket=work.metrics_socket,
+        admin_socket=work.admin_socket,
+        tenant_table=work.tenant_table,
         drain_seconds=DRAIN_SECONDS,
+        threads=max(1, machine.processors // PROCESSORS_PER_FRONT_DOOR_THREAD),
     )
 
 
-def _app_socket(machine: Machine) -> Path:
-    return machine.work_dir / "app.sock"
+def _app_options(
+    settings: Settings, repository: Repository, machine: Machine, models: tuple[str, ...], ports: TritonPorts
+) -> AppOptions:
+    behind_haproxy = machine.haproxy is not None
+    work = _WorkDir(machine.work_dir)
+    return AppOptions(
+        port=None if behind_haproxy else settings.bind_to_port,
+        socket=str(work.app_socket) if behind_haproxy else None,
+        triton_http=f"http://127.0.0.1:{_given(ports.http)}",
+        triton_metrics=f"http://127.0.0.1:{_given(ports.metrics)}/metrics",
+        haproxy_metrics=str(work.metrics_socket) if behind_haproxy else None,
+        default_model=repository.default_model,
+        inference_type=settings.inference_type,
+        ping_mode=settings.ping_mode,
+        watched_models=models,
+        max_concurrent_transforms=settings.thread_count,
+        drain_seconds=DRAIN_SECONDS,
+        multi_model=_multi_model_options(settings, repository, machine, ports) if settings.multi_model else None,
+    )
 
 
-def _metrics_socket(machine: Machine) -> Path:
-    return machine.work_dir / "metrics.sock"
+def _multi_model_options(
+    settings: Settings, repository: Repository, machine: Machine, ports: TritonPorts
+) -> MultiModelOptions:
+    work = _WorkDir(machine.work_dir)
+    return MultiModelOptions(
+        triton_grpc=f"127.0.0.1:{_given(ports.grpc)}",
+        models_dir=str(settings.base_dir / "models"),
+        tenant_repository=str(work.tenant_repository),
+        records_dir=str(work.tenant_records),
+        table=str(work.tenant_table),
+        admin_socket=str(work.admin_socket) if machine.haproxy is not None else None,
+        shared_models=repository.models,
+        on_cpu=machine.gpus == 0,
+        shm_bytes=settings.shm_default_byte_size,
+    )
 
 
 def _models_to_load(settings: Settings, repository: Repository) -> tuple[str, ...]:
@@ -192,7 +260,32 @@ def _models_to_load(settings: Settings, repository: Repository) -> tuple[str, ..
                 f"SAGEMAKER_TRITON_LOAD_MODELS={','.join(settings.load_models)!r}: {name!r} is not in the model "
                 f"directory, expected some of {', '.join(repository.models)}"
             )
-    return tuple(dict.fromkeys((repository.default_model, *settings.load_models)))
+    return tuple(dict.fromkeys((str(repository.default_model), *settings.load_models)))
+
+
+def _ports(settings: Settings, machine: Machine) -> TritonPorts:
+    """Give each of Triton's front ends a port, if it is offered outside or needed inside."""
+    pool = _free_ports(settings, machine)
+    gateway = settings.frontend == "gateway"
+
+    def port(offered: bool, needed: bool, asked: int | None, stock: int) -> int | None:
+        if not offered and not needed:
+            return None
+        if asked is not None:
+            return asked
+        return stock if offered and settings.safe_port_range is None else next(pool)
+
+    return TritonPorts(
+        http=port(settings.allow_http, gateway, settings.http_port, 8000),
+        grpc=port(settings.allow_grpc, gateway and settings.multi_model, settings.grpc_port, 8001),
+        metrics=port(settings.allow_metrics, gateway, settings.metrics_port, 8002),
+    )
+
+
+def _given(port: int | None) -> int:
+    if port is None:
+        raise ValueError("the gateway needs this port")
+    return port
 
 
 def _free_ports(settings: Settings, machine: Machine) -> Iterator[int]:
@@ -203,14 +296,3 @@ def _free_ports(settings: Settings, machine: Machine) -> Iterator[int]:
             yield port
     name = "SAGEMAKER_SAFE_PORT_RANGE" if settings.safe_port_range else "the default port range"
     raise SettingsError(f"{name}={str(ports)!r}: expected more free ports, all are in use")
-
-
-def _port(asked: int | None, stock: int, settings: Settings, pool: Iterator[int]) -> int:
-    """Return the port of a front end that is offered outside: as asked, else from the range, else Triton's own."""
-    if asked is not None:
-        return asked
-    return next(pool) if settings.safe_port_range else stock
-
-
-def _inner(asked: int | None, pool: Iterator[int]) -> int:
-    return asked if asked is not None else next(pool)

@@ -45,7 +45,7 @@ class Resources:
         return shutil.disk_usage(self._work_dir).free
 
     def kills_for_memory(self) -> int:
-        """Return how many processes the kernel has killed for lack of memory: of this container, else of the machine."""
+        """Return how many processes the kernel has killed for lack of memory: here, else on this machine."""
         for path in (self._cgroup / "memory.events", self._cgroup / "memory" / "memory.oom_control", VMSTAT):
             numbers = _numbers(path)
             if "oom_kill" in numbers:
@@ -65,7 +65,7 @@ class Resources:
             pynvml.nvmlShutdown()
 
     def _free_within_limit(self) -> int | None:
-        """Return what the control group's limit leaves, page cache that can be dropped included; None without a limit."""
+        """Return what the control group's limit leaves, droppable page cache included; None without a limit."""
         limit = _number(self._cgroup / "memory.max") or _number(self._cgroup / V1_LIMIT)
         used = _number(self._cgroup / "memory.current") or _number(self._cgroup / V1_USED)
         if limit is None or used is None:

@@ -94,7 +94,7 @@ def _port_range(text: str) -> PortRange:
 
 
 def _model_name(text: str) -> str:
-    if "/" in text or text in (".", "..") or text != text.strip():
+    if "/" in text or text in ("", ".", "..") or text != text.strip():
         raise ValueError(text)
     return text
 
@@ -146,6 +146,13 @@ class Settings:
         Kind("a directory", Path),
         Path("/opt/tritonserver"),
         "Where tritonserver is installed (`bin/`, `lib/`, `backends/`).",
+        note="ours",
+    )
+    shared_models_dir: Path = _variable(
+        "SAGEMAKER_TRITON_SHARED_MODELS_DIR",
+        Kind("a directory", Path),
+        Path("/opt/model_repository"),
+        "Models that all tenants of a multi-model endpoint may use as steps of their ensembles. May be missing.",
         note="ours",
     )
     frontend: str = _variable(

@@ -50,6 +50,8 @@ class _Supervisor:
         self._failure: int | None = None
 
     async def run(self) -> int:
+        for directory in self._plan.directories:
+            directory.mkdir(parents=True, exist_ok=True)
         for path, content in self._plan.files.items():
             path.write_text(content, encoding="utf-8")
         with _handling(self._told_to_stop):
@@ -74,7 +76,7 @@ class _Supervisor:
         self._ending.set()
 
     async def _watch(self, child: Child) -> None:
-        """Keep a child running until the end begins; tritonserver's end is the end."""
+        """Keep a child running until the end begins, or its own end is the end."""
         deaths: deque[float] = deque(maxlen=RESTARTS)
         while not self._ending.is_set():
             try:
@@ -83,19 +85,32 @@ class _Supervisor:
                 logger.error("%s can't be started: %s: %s", child.name, child.arguments[0], error.strerror)
                 return self._fail(1)
             self._processes[child.name] = process
+            if self._ending.is_set():
+                await process.stop(APP_STOP_SECONDS)
+                return None
+            if deaths and self._is_tritonserver(child):
+                self._tell_app()
             status = await process.wait()
             if self._ending.is_set():
                 return None
             _report(process, status)
-            if child is self._plan.children[0]:
+            if self._is_tritonserver(child) and not self._plan.restarts_tritonserver:
                 return self._fail(exit_status(status))
             deaths.append(time.monotonic())
             if len(deaths) == RESTARTS and deaths[-1] - deaths[0] < RESTART_WINDOW_SECONDS:
                 logger.error("%s died %d times within %d s: giving up", child.name, RESTARTS, RESTART_WINDOW_SECONDS)
-                return self._fail(1)
+                return self._fail(exit_status(status) if self._is_tritonserver(child) else 1)
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), RESTART_DELAY_SECONDS)
         return None
+
+    def _is_tritonserver(self, child: Child) -> bool:
+        return child is self._plan.children[0]
+
+    def _tell_app(self) -> None:
+        """Let the app know that tritonserver was started anew, without the models that were loaded."""
+        if app := self._processes.get("app"):
+            app.send(signal.SIGHUP)
 
     async def _drain(self) -> bool:
         """Stop accepting and wait for what is in flight; return whether all of it was answered."""
@@ -116,8 +131,8 @@ class _Supervisor:
             process = self._processes.get(child.name)
             if process is None or not process.running:
                 continue
-            is_tritonserver = child is self._plan.children[0]
-            seconds = max(1.0, deadline - time.monotonic()) if is_tritonserver else APP_STOP_SECONDS
+            is_last = self._is_tritonserver(child)
+            seconds = max(1.0, deadline - time.monotonic()) if is_last else APP_STOP_SECONDS
             if not await process.stop(seconds):
                 logger.warning("%s did not end within %.0f s and was killed", child.name, seconds)
 

@@ -25,7 +25,7 @@ class Health:
 
     Args:
         triton: the server to ask.
-        models: the models that must be ready; what their ensembles run is added.
+        models: the models that must be ready; what their ensembles run is added. None: only the server must be.
         mode: `ready`, or `live` to ask only whether tritonserver is alive.
     """
 
@@ -57,6 +57,8 @@ class Health:
     async def _ask(self) -> str | None:
         if self._mode == "live":
             return None if await self._triton.is_live(ANSWER_SECONDS) else "tritonserver is not live"
+        if not self._models:
+            return None if await self._triton.is_server_ready(ANSWER_SECONDS) else "tritonserver is not ready"
         for model in self._configurations or self._models:
             if not await self._triton.is_ready(model, ANSWER_SECONDS):
                 return f"model {model!r} is not ready"

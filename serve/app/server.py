@@ -1,4 +1,4 @@
-"""Routes, start and stop of the app."""
+"""Puts the app together; its start and its stop."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from serve.app import metrics
-from serve.app.errors import RequestError, as_json, error_response
+from serve.app.errors import as_json
 from serve.app.health import Health
 from serve.app.invocations import Invocations
+from serve.app.models import ModelRoutes
+from serve.app.multi_model import MultiModel
 from serve.app.options import AppOptions
+from serve.app.system import ReasonNotReady, SystemRoutes
 from serve.triton.client import TritonClient
 
-__all__ = ["create_app", "run"]
+__all__ = ["run"]
 
 logger = logging.getLogger("serve.app")
 
@@ -28,85 +30,52 @@ BODY_BYTES = 1024**3
 
 READY_POLL_SECONDS = 0.2
 
-HEALTH = web.AppKey("health", Health)
-INVOCATIONS = web.AppKey("invocations", Invocations)
-OPTIONS = web.AppKey("options", AppOptions)
-SESSION = web.AppKey("session", aiohttp.ClientSession)
-
-
-def create_app(options: AppOptions) -> web.Application:
-    """Return the application, as it was told to be."""
-    app = web.Application(middlewares=[as_json], client_max_size=BODY_BYTES)
-    app[OPTIONS] = options
-    app.cleanup_ctx.append(_clients)
-    app.router.add_route("GET", "/ping", _ping)
-    app.router.add_route("POST", "/ping", _ping)
-    app.router.add_route("GET", "/execution-parameters", _execution_parameters)
-    app.router.add_route("GET", "/metrics", _metrics)
-    app.router.add_route("POST", "/invocations", _invoke)
-    return app
-
 
 async def run(options: AppOptions) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        create_app(options),
-        access_log=None,
-        shutdown_timeout=options.drain_seconds,
-        keepalive_timeout=75,
-    )
-    await runner.setup()
-    announcing = asyncio.create_task(_announce_ready(runner.app[HEALTH], options))
-    await _site(runner, options).start()
-    await stop.wait()
-    announcing.cancel()
-    await runner.cleanup()
-
-
-async def _clients(app: web.Application) -> AsyncIterator[None]:
-    options = app[OPTIONS]
-    # No limits of its own: the front door and Triton have theirs.
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
+    async with AsyncExitStack() as stack:
+        # No limits of its own: the front door and Triton have theirs.
+        connector, forever = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=forever))
         triton = TritonClient(session, options.triton_http)
-        models = (options.default_model, *options.watched_models)
-        app[SESSION] = session
-        app[HEALTH] = Health(triton, models, options.ping_mode)
-        app[INVOCATIONS] = Invocations(triton, session, options.default_model, options.inference_type)
-        yield
+        health = Health(triton, options.watched_models, options.ping_mode)
+        app = web.Application(middlewares=[as_json], client_max_size=BODY_BYTES)
+        if options.multi_model is None:
+            reason_not_ready = health.reason_not_ready
+            _add_invocations(app, Invocations(triton, session, options.inference_type), str(options.default_model))
+        else:
+            multi_model = await stack.enter_async_context(MultiModel(options.multi_model, triton, health))
+            reason_not_ready = multi_model.reason_not_ready
+            killed = multi_model.killed_for_memory
+            invocations = Invocations(triton, session, options.inference_type, killed)
+            ModelRoutes(multi_model.tenants, invocations).register(app.router)
+        SystemRoutes(options, session, reason_not_ready).register(app.router)
+        await _serve(app, options, reason_not_ready, stop)
 
 
-async def _ping(request: web.Request) -> web.Response:
-    reason = await request.app[HEALTH].reason_not_ready()
-    if reason is None:
-        return web.json_response({"status": "ready"})
-    return error_response(503, reason)
-
-
-async def _execution_parameters(request: web.Request) -> web.Response:
-    """Propose to batch transform what fits: records can't be joined into one KServe request."""
-    return web.json_response(
-        {
-            "MaxConcurrentTransforms": request.app[OPTIONS].max_concurrent_transforms,
-            "BatchStrategy": "SINGLE_RECORD",
-            "MaxPayloadInMB": 6,
-        }
-    )
-
-
-async def _metrics(request: web.Request) -> web.Response:
+async def _serve(
+    app: web.Application, options: AppOptions, reason_not_ready: ReasonNotReady, stop: asyncio.Event
+) -> None:
+    drain = options.drain_seconds
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain, keepalive_timeout=75)
+    await runner.setup()
+    announcing = asyncio.create_task(_announce_ready(reason_not_ready, options))
     try:
-        page = await metrics.collect(request.app[OPTIONS], request.app[SESSION])
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-        raise RequestError(503, f"the metrics can't be read: {error}") from error
-    return web.Response(text=page, headers={"Content-Type": metrics.CONTENT_TYPE})
+        await _site(runner, options).start()
+        await stop.wait()
+    finally:
+        announcing.cancel()
+        await runner.cleanup()
 
 
-async def _invoke(request: web.Request) -> web.StreamResponse:
-    return await request.app[INVOCATIONS].invoke(request)
+def _add_invocations(app: web.Application, invocations: Invocations, model: str) -> None:
+    async def invoke(request: web.Request) -> web.StreamResponse:
+        return await invocations.invoke(request, model)
+
+    app.router.add_route("POST", "/invocations", invoke)
 
 
 def _site(runner: web.AppRunner, options: AppOptions) -> web.BaseSite:
@@ -116,8 +85,8 @@ def _site(runner: web.AppRunner, options: AppOptions) -> web.BaseSite:
     return web.UnixSite(runner, options.socket)
 
 
-async def _announce_ready(health: Health, options: AppOptions) -> None:
+async def _announce_ready(reason_not_ready: ReasonNotReady, options: AppOptions) -> None:
     started = time.monotonic()
-    while await health.reason_not_ready() is not None:  # noqa: ASYNC110 (another process's state has no event)
+    while await reason_not_ready() is not None:  # noqa: ASYNC110 (another process's state has no event)
         await asyncio.sleep(READY_POLL_SECONDS)
-    logger.info("%s is ready after %.1f s", options.default_model, time.monotonic() - started)
+    logger.info("%s is ready after %.1f s", options.default_model or "the endpoint", time.monotonic() - started)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["OUT_OF_MEMORY", "UNREADABLE", "status_of"]
+__all__ = ["DEAD_PROCESS", "OUT_OF_MEMORY", "UNREADABLE", "is_out_of_memory", "status_of"]
 
 # Triton answers 500 to a body that is no JSON or not of the shape that the protocol asks for.
 UNREADABLE = r"^\{\"error\":\"(failed to parse the request JSON|Unable to parse |Unexpected |unable to parse )"
@@ -20,17 +20,29 @@ OUT_OF_MEMORY = (
     r"|std::bad_alloc|[Cc]annot allocate memory|[Nn]o space left on device|(^|[^A-Za-z])OOM([^A-Za-z]|$))"
 )
 
+# The process that a Python model ran in has ended. By itself this says nothing of memory.
+DEAD_PROCESS = r"Stub process .* is not healthy"
+
+_DEAD_PROCESS = re.compile(DEAD_PROCESS.encode())
 _UNREADABLE = re.compile(UNREADABLE.encode())
 _OUT_OF_MEMORY = re.compile(OUT_OF_MEMORY.encode())
 
 
-def status_of(status: int, body: bytes) -> int:
+def is_out_of_memory(message: str) -> bool:
+    """Tell whether an error text means that memory, or another resource, was short."""
+    return _OUT_OF_MEMORY.search(message.encode()) is not None
+
+
+def status_of(status: int, body: bytes, *, killed_for_memory: bool = False) -> int:
     """Return the HTTP status that SageMaker should see for an answer of Triton's.
 
     Args:
         status: Triton's own status.
         body: the start of its body, `{"error": "…"}`.
+        killed_for_memory: whether the kernel has just killed a process for lack of memory.
     """
+    if status >= 400 and killed_for_memory and _DEAD_PROCESS.search(body):
+        return 507
     if status >= 400 and _OUT_OF_MEMORY.search(body):
         return 507
     if status == 500 and _UNREADABLE.search(body):

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from serve.codecs import kserve, triton_errors
+from serve.front_door.routes import OUT_OF_MEMORY_KEY
 
 __all__ = ["ERRORS", "FrontDoor", "render"]
 
@@ -37,25 +38,29 @@ class FrontDoor:
     Attributes:
         port: the SageMaker port.
         triton_port: Triton's inner HTTP port, on the loopback interface.
-        model: the model behind `/invocations`.
+        model: the model behind `/invocations`; None on a multi-model endpoint, where `tenant_table` names them.
         inference_type: `infer`, `generate` or `generate_stream`.
         app_socket, metrics_socket, admin_socket: Unix sockets: the app's, HAProxy's metrics, HAProxy's commands.
+        tenant_table: a file, tenant → model, which the app keeps up to date; see `routes`.
         drain_seconds: how long requests in flight may take once it stops.
         body_seconds: how long a client may take to send a body.
+        threads: HAProxy's threads. Threads that share few processors cost more than they bring.
         answer_seconds: how long a model may take to answer; SageMaker itself gives up after 60 s, asynchronous
             endpoints after an hour.
     """
 
     port: int
     triton_port: int
-    model: str
+    model: str | None
     inference_type: str
     app_socket: Path
     metrics_socket: Path
     admin_socket: Path
+    tenant_table: Path
     drain_seconds: int
     body_seconds: int = 60
     answer_seconds: int = 3600
+    threads: int = 1
 
 
 def render(front_door: FrontDoor) -> str:
@@ -65,7 +70,9 @@ def render(front_door: FrontDoor) -> str:
     return environment.get_template("haproxy.cfg.j2").render(
         vars(front_door),
         errors={status: json.dumps({"error": message}) for status, message in ERRORS.items()},
-        model_path=f"/v2/models/{quote(front_door.model, safe='')}",
+        quoted_model=None if front_door.model is None else quote(front_door.model, safe=""),
+        out_of_memory_key=OUT_OF_MEMORY_KEY,
+        dead_process=triton_errors.DEAD_PROCESS,
         binary_type=kserve.BINARY_JSON,
         binary_json=kserve.BINARY_JSON_PATTERN,
         binary_json_prefix=kserve.BINARY_JSON_PREFIX,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from serve.front_door.admin import AdminSession
 
-__all__ = ["OUT_OF_MEMORY_KEY", "Routes", "table_path"]
+__all__ = ["OUT_OF_MEMORY_KEY", "Routes"]
 
 logger = logging.getLogger("serve.app")
 
@@ -24,11 +24,6 @@ OUT_OF_MEMORY_KEY = "/out-of-memory"
 SAFE_NAME = re.compile(r"[0-9A-Za-z._~-]+")
 
 RETRY_SECONDS = 0.2
-
-
-def table_path(work_dir: Path) -> Path:
-    """Return where the table of a container is."""
-    return work_dir / "tenants.map"
 
 
 class Routes:

@@ -30,12 +30,12 @@ class Repository:
 
     Attributes:
         directory: the directory.
-        default_model: the name of the model that `/invocations` runs.
+        default_model: the name of the model that `/invocations` runs; None for models that tenants share.
         models: the names of all models in it, sorted.
     """
 
     directory: Path
-    default_model: str
+    default_model: str | None
     models: tuple[str, ...]
 
 

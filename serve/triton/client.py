@@ -46,6 +46,10 @@ class TritonClient:
         """Tell whether the server is alive. Raises UnreachableError without an answer within `seconds`."""
         return await self._is_ok(f"{self._base_url}/v2/health/live", seconds)
 
+    async def is_server_ready(self, seconds: float) -> bool:
+        """Tell whether the server is ready. Raises UnreachableError without an answer within `seconds`."""
+        return await self._is_ok(f"{self._base_url}/v2/health/ready", seconds)
+
     async def is_ready(self, model: str, seconds: float) -> bool:
         """Tell whether a model is ready. Raises UnreachableError without an answer within `seconds`."""
         return await self._is_ok(self.model_url(model, "ready"), seconds)

@@ -30,7 +30,7 @@ class TritonPorts:
 def tritonserver_arguments(
     settings: Settings,
     *,
-    repository: Path,
+    repositories: tuple[Path, ...],
     models: tuple[str, ...],
     ports: TritonPorts,
     gpus: int,
@@ -39,7 +39,7 @@ def tritonserver_arguments(
     """Return the whole command line.
 
     Args:
-        repository: the model repository.
+        repositories: the model repositories.
         models: the models to load at the start.
         ports: where Triton's own front ends listen.
         gpus: number of GPUs of this machine.
@@ -47,12 +47,12 @@ def tritonserver_arguments(
     """
     return (
         str(settings.install_dir / "bin" / "tritonserver"),
-        f"--model-repository={repository}",
+        *(f"--model-repository={directory}" for directory in repositories),
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in models),
         f"--backend-directory={settings.install_dir / 'backends'}",
         f"--exit-timeout-secs={exit_timeout_seconds}",
-        f"--model-namespacing={_flag(not settings.disable_model_namespacing)}",
+        f"--model-namespacing={_flag(_namespacing(settings))}",
         *_front_ends(settings, ports),
         *_logging(settings),
         *_resources(settings, gpus),
@@ -60,17 +60,25 @@ def tritonserver_arguments(
     )
 
 
-def tritonserver_environment(settings: Settings, environment: Mapping[str, str], default_model: str) -> dict[str, str]:
+def tritonserver_environment(
+    settings: Settings, environment: Mapping[str, str], default_model: str | None
+) -> dict[str, str]:
     """Return the environment of tritonserver: the container's, its libraries, and what its SageMaker port reads."""
     libraries = [str(settings.install_dir / "lib"), environment.get("LD_LIBRARY_PATH", "")]
     return {
         **environment,
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
-        "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model,
+        **({} if default_model is None else {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model}),
         "SAGEMAKER_TRITON_PING_MODE": settings.ping_mode,
         "SAGEMAKER_TRITON_INFERENCE_TYPE": settings.inference_type,
         "SAGEMAKER_MULTI_MODEL": _flag(settings.multi_model),
     }
+
+
+def _namespacing(settings: Settings) -> bool:
+    # Tenants are kept apart by their names, and their ensembles use models of another repository: the shared ones.
+    ours = settings.multi_model and settings.frontend == "gateway"
+    return not ours and not settings.disable_model_namespacing
 
 
 def _front_ends(settings: Settings, ports: TritonPorts) -> Iterator[str]:

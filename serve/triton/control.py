@@ -1,4 +1,4 @@
-"""Loading and unloading models over gRPC: each call gets a thread of its own in Triton, none that serves invocations."""
+"""Loading and unloading over gRPC: each call gets a thread of its own in Triton, none that serves invocations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from tritonclient.utils import InferenceServerException
 
 __all__ = ["ControlError", "TritonControl"]
 
+NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
+
 # SageMaker waits 360 s for an answer to a load or an unload.
 CALL_SECONDS = 350.0
 INDEX_SECONDS = 10.0
@@ -18,7 +20,17 @@ POLL_SECONDS = (0.02, 0.2)  # the first and the longest pause between two looks
 
 
 class ControlError(RuntimeError):
-    """Triton refused, failed, or did not answer. The message is Triton's own."""
+    """Triton refused, failed, or did not answer.
+
+    Args:
+        message: Triton's own.
+        reached: whether it is Triton's answer, rather than the lack of one.
+    """
+
+    def __init__(self, message: str, *, reached: bool = True) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.reached = reached
 
 
 class TritonControl:
@@ -45,7 +57,7 @@ class TritonControl:
         try:
             await self._client.load_model(model, client_timeout=CALL_SECONDS)
         except InferenceServerException as error:
-            raise ControlError(error.message()) from error
+            raise _control_error(error) from error
 
     async def unload(self, models: Collection[str]) -> None:
         """Unload models at once; return when all of them have finished what they were doing and are gone.
@@ -85,11 +97,15 @@ class TritonControl:
             await self._client.unload_model(model, client_timeout=CALL_SECONDS)
         except InferenceServerException as error:
             if "not found" not in error.message().lower():
-                raise ControlError(error.message()) from error
+                raise _control_error(error) from error
 
     async def _states(self) -> list[tuple[str, str]]:
         try:
             index = await self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
         except InferenceServerException as error:
-            raise ControlError(error.message()) from error
+            raise _control_error(error) from error
         return [(model.name, model.state) for model in index.models]
+
+
+def _control_error(error: InferenceServerException) -> ControlError:
+    return ControlError(error.message(), reached=error.status() not in NO_ANSWER)

@@ -1,0 +1,150 @@
+"""The routes of a multi-model endpoint: SageMaker's contract for loading, listing, unloading and invoking models."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+from bisect import bisect_right
+from typing import Any
+
+from aiohttp import web
+
+from serve.app.errors import RequestError
+from serve.app.invocations import Invocations
+from serve.app.tenants import (
+    AlreadyLoadedError,
+    NotLoadedError,
+    OutOfResourcesError,
+    TenantError,
+    TenantLoadError,
+    Tenants,
+)
+from serve.triton.control import ControlError
+
+__all__ = ["ModelRoutes"]
+
+logger = logging.getLogger("serve.app")
+
+PAGE = 100
+TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
+
+STATUS: dict[type[Exception], int] = {
+    AlreadyLoadedError: 409,
+    NotLoadedError: 404,
+    OutOfResourcesError: 507,
+    TenantLoadError: 400,
+    ControlError: 503,
+}
+
+
+class ModelRoutes:
+    """Request handlers.
+
+    Args:
+        tenants: the tenants.
+        invocations: hands invocations to Triton.
+    """
+
+    def __init__(self, tenants: Tenants, invocations: Invocations) -> None:
+        """Keep both."""
+        self._tenants = tenants
+        self._invocations = invocations
+
+    def register(self, router: web.UrlDispatcher) -> None:
+        """Add the routes. A model name is one segment of the path, percent-encoded where it must be."""
+        router.add_route("POST", "/models", self._load)
+        router.add_route("GET", "/models", self._list)
+        router.add_route("GET", "/models/{name}", self._get)
+        router.add_route("DELETE", "/models/{name}", self._unload)
+        router.add_route("POST", "/models/{name}/invoke", self._invoke)
+
+    async def _load(self, request: web.Request) -> web.Response:
+        name, url = _load_request(await request.read())
+        logger.info("loading %s from %s (target model %s)", name, url, request.headers.get(TARGET_MODEL, "not named"))
+        try:
+            await self._tenants.load(name, url)
+        except (TenantError, ControlError) as error:
+            logger.warning("loading %s failed: %s", name, error)
+            raise RequestError(STATUS[type(error)], str(error)) from error
+        return web.json_response(_described(name, url))
+
+    async def _list(self, request: web.Request) -> web.Response:
+        names = self._tenants.names()
+        limit = _limit(request.query.get("limit"))
+        start = bisect_right(names, token) if (token := _after(request.query.get("next_page_token"))) else 0
+        page = names[start : start + limit]
+        content: dict[str, Any] = {"models": [self._describe(name) for name in page]}
+        if start + limit < len(names):
+            content["nextPageToken"] = base64.urlsafe_b64encode(page[-1].encode()).decode()
+        return web.json_response(content)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return web.json_response(self._describe(request.match_info["name"]))
+
+    async def _unload(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        try:
+            await self._tenants.unload(name)
+        except (TenantError, ControlError) as error:
+            raise RequestError(STATUS[type(error)], str(error)) from error
+        return web.json_response({"modelName": name, "status": "unloaded"})
+
+    async def _invoke(self, request: web.Request) -> web.StreamResponse:
+        name = request.match_info["name"]
+        tenant = self._tenants.get(name)
+        if tenant is None and not self._tenants.recovered.is_set():
+            raise RequestError(503, "the models are being loaded again after a restart: see /ping")
+        if tenant is None:
+            raise RequestError(404, f"model {name!r} is not loaded: load it with POST /models")
+        return await self._invocations.invoke(request, tenant.entry)
+
+    def _describe(self, name: str) -> dict[str, str]:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            raise RequestError(404, f"model {name!r} is not loaded")
+        return _described(name, tenant.url)
+
+
+def _described(name: str, url: str) -> dict[str, str]:
+    return {"modelName": name, "modelUrl": url}
+
+
+def _load_request(body: bytes) -> tuple[str, str]:
+    """Return (model_name, url) of a load request.
+
+    Raises:
+        RequestError: it is not what SageMaker sends (400).
+    """
+    expected = 'expected {"model_name": "…", "url": "…"}'
+    try:
+        content = json.loads(body)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RequestError(400, f"the body is not JSON ({error}): {expected}") from None
+    if not isinstance(content, dict):
+        raise RequestError(400, f"the body is a JSON {type(content).__name__}: {expected}")
+    for key in ("model_name", "url"):
+        if not isinstance(content.get(key), str) or not content[key]:
+            raise RequestError(400, f"{key!r} is {content.get(key)!r}: {expected}, both of them text")
+    if "/" in content["model_name"]:
+        raise RequestError(400, f"'model_name' is {content['model_name']!r}: expected a name without '/'")
+    return content["model_name"], content["url"]
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    if not text.isdigit() or not 1 <= int(text) <= PAGE:
+        raise RequestError(400, f"limit={text!r}: expected a whole number from 1 to {PAGE}")
+    return int(text)
+
+
+def _after(token: str | None) -> str | None:
+    """Return the name that the page before ended with."""
+    if not token:
+        return None
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise RequestError(400, f"next_page_token={token!r}: expected the nextPageToken of the page before") from None

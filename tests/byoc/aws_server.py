@@ -120,7 +120,8 @@ def _respond(start: Any, status: str, content_type: str, body: bytes) -> list[by
 
 
 def _refuse(start: Any, call: Call, code: str, message: str) -> list[bytes]:
-    status = "403 Forbidden" if "Denied" in code else "400 Bad Request"
+    # botocore answers a 400 to HeadObject with a search for the bucket's region, and a second try.
+    status = "403 Forbidden" if "Denied" in code or call.service == "s3" else "400 Bad Request"
     return _respond(start, status, *refusal(call, code, message))
 
 

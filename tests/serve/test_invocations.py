@@ -27,7 +27,7 @@ def serve(request: pytest.FixtureRequest) -> RunningServe:
     return server
 
 
-def image_json(cat: bytes, **more: object) -> bytes:
+def image_json(cat: bytes, **more: Any) -> bytes:
     return kserve("image", base64.b64encode(cat).decode(), shape=(1, 1), **more)
 
 

@@ -1,0 +1,67 @@
+"""What Triton's error texts mean."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from serve.codecs.triton_errors import status_of
+
+MEMORY = [
+    "CUDA out of memory. Tried to allocate 2.00 GiB",
+    "CUDA_OUT_OF_MEMORY",
+    "Out of memory",
+    "Out Of Memory",
+    "MemoryError: ",
+    "OutOfMemoryError",
+    "OOM when allocating tensor",
+    "ran into an OOM",
+    "Dst tensor is not initialized",
+    "Src tensor is not initialized",
+    "CNMEM_STATUS_OUT_OF_MEMORY",
+    "CUDNN_STATUS_NOT_INITIALIZED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "Failed to allocate memory",
+    "failed to allocate memory",
+    "std::bad_alloc",
+    "[Errno 12] Cannot allocate memory",
+    "No space left on device",
+]
+
+
+def body(message: str) -> bytes:
+    return json.dumps({"error": message}, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize("message", MEMORY)
+@pytest.mark.parametrize("status", [400, 500, 503])
+def test_missing_memory(status: int, message: str) -> None:
+    """The texts that the stock front end knows, and a few more."""
+    assert status_of(status, body(message)) == 507
+
+
+@pytest.mark.parametrize("message", ["BLOOM has no answer", "model 'ZOOM' is not ready", "room", "memory is cheap"])
+def test_what_only_has_the_letters(message: str) -> None:
+    assert status_of(500, body(message)) == 500
+
+
+def test_an_answer_may_speak_of_memory() -> None:
+    assert status_of(200, b'{"outputs": "out of memory"}') == 200
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "failed to parse the request JSON buffer: Invalid value. at 0",
+        "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'",
+    ],
+)
+def test_what_triton_cannot_read_is_the_callers_fault(message: str) -> None:
+    assert status_of(500, body(message)) == 400
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_any_other_error_keeps_its_status(status: int) -> None:
+    assert status_of(status, body("a division by zero")) == status

@@ -1,12 +1,19 @@
 # One command grammar: `lint` and `test` only check, `fmt` changes files. `make help` lists the targets.
-PYTHON ?= python3
+
+# PYTHON: python3 if it will do, else another one that is installed. NumPy 1, which the Python backend of Triton 2.51
+# needs, ends at Python 3.12.
+IS_SUITABLE = -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	$$python $(IS_SUITABLE) 2>/dev/null && echo $$python && break; done || echo python3)
+endif
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help system setup models run cpu-base image image-run image-test push test lint fmt lock docs clean
+.PHONY: help system wrk setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -15,20 +22,30 @@ help: ## list the targets
 # HAProxy everything still runs: `serve` then says that its own, slower, front door is used.
 PYLIB = libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 system:
+	@$(PYTHON) $(IS_SUITABLE) || { echo "$$($(PYTHON) --version 2>&1) will not do: Python 3.10, 3.11 or 3.12 is needed," \
+	  "such as make setup PYTHON=python3.12" >&2; exit 1; }
 	@missing=""; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c 'import sys; sys.argv = ["assemble.py"]; sys.path.insert(0, "docker/cpu-base"); import assemble; assemble.libpython()' \
 	  2>/dev/null || missing="$$missing $(PYLIB)"; \
+	$(APT_INSTALL)
+
+wrk: # the load generator of the benchmarks
+	@missing=""; command -v wrk >/dev/null || missing=" wrk"; $(APT_INSTALL)
+
+# Installs the Debian packages that are named in $missing, or asks for them where that is not allowed.
+APT_INSTALL = \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ]; then sudo=; elif sudo -n true 2>/dev/null; then sudo=sudo; \
 	else echo "Please install:$$missing (apt-get install$$missing)"; exit 0; fi; \
 	echo "Installing Debian packages:$$missing"; \
-	$$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	$$sudo apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 setup: system $(TRITON)/bin/tritonserver ## create the virtual environment and lay out the real tritonserver
 
-$(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock pyproject.toml
+$(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock pyproject.toml | system
 	@echo "Creating $(VENV) (about 700 MB of wheels the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -63,15 +80,38 @@ image-test: models ## build the image and test it with a real engine
 push: ## push the image to Amazon ECR, or to REGISTRY=host:port
 	@$(BIN)/byoc push $(IMAGE) $(if $(REGISTRY),--registry $(REGISTRY))
 
+test: models wrk ## set up everything and run the tests (ARGS=tests/serve)
+	@$(BIN)/pytest $(ARGS)
+
+bench-front-door: setup wrk ## measure the front door against Triton's own SageMaker port
+	@$(BIN)/python -m bench.front_door $(ARGS)
+
+docs: setup ## write docs/environment.md from the table in serve/settings.py
+	$(BIN)/python -m docs.environment
+
+# Without ARGS=--upgrade what is locked already stays as it is.
+UV      = build/uv/bin/uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header $(ARGS)
+lock: $(UV) ## resolve the dependencies again (ARGS=--upgrade: take newer versions)
+	$(COMPILE) pyproject.toml --output-file requirements/serve.lock
+	$(COMPILE) pyproject.toml --extra byoc --extra models --extra dev --output-file requirements/dev.lock
+	$(COMPILE) requirements/cpu-base.in --output-file requirements/cpu-base.lock
+	$(COMPILE) requirements/installer.in --output-file requirements/installer.lock
+	$(COMPILE) --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
+
+$(UV): | system
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet 'uv>=0.13,<0.14'
+
 lint: setup ## check formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy serve byoc tests bench
+	$(BIN)/mypy serve byoc tests bench docs
 
 fmt: setup ## format, and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean: ## remove everything that was built, the virtual environment too
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	git clean -fdXq model_repository

@@ -1,0 +1,188 @@
+"""What the front door costs: the gateway against Triton's own SageMaker port (`native`), in one run.
+
+Both serve the same model, which gives back its input. They are loaded in turns, in short rounds, and each round of one
+is compared with the round of the other next to it: what else happens on the machine then hits both alike.
+The last line that is printed is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+
+from bench.wrk import Load, LoadError, Request, post
+from tests.serving import ServeError, running_serve
+
+REPOSITORY = Path(__file__).with_name("model_repository")
+BINARY_JSON = "application/vnd.sagemaker-triton.binary+json;json-header-size="
+IMAGE_VALUES = 3 * 224 * 224  # of 4 bytes: 602,112 bytes
+WARM_UP_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One round: the gateway and the native front end, one after the other."""
+
+    gateway: Load
+    native: Load
+
+    @property
+    def throughput_ratio(self) -> float:
+        """Answers a second of the gateway for each one of the native front end."""
+        return self.gateway.per_second / self.native.per_second
+
+    @property
+    def p50_added_ms(self) -> float:
+        """What the gateway adds to the median latency, in milliseconds."""
+        return self.gateway.p50_ms - self.native.p50_ms
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A request and how many connections send it."""
+
+    name: str
+    request: Request
+    connections: int
+
+
+@dataclass(frozen=True)
+class FrontEnds:
+    """The URLs of `/invocations` behind each front end."""
+
+    gateway: str
+    native: str
+
+
+def main() -> None:
+    """Measure, print, and end with status 1 when a request was not answered with success."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each workload (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, default=2, help="seconds of each half of a round (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        with front_ends() as urls, tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            json_request, tensor_request = small_json(Path(directory)), tensor(Path(directory))
+            report_machine()
+            small = measure(Workload("small JSON", json_request, 8), urls, options.rounds, options.seconds)
+            large = measure(Workload("600 KB tensor", tensor_request, 8), urls, options.rounds, options.seconds)
+            alone = measure(Workload("small JSON", json_request, 1), urls, options.rounds, options.seconds)
+    except (LoadError, ServeError) as error:
+        sys.exit(f"bench-front-door: {error}")
+    print(json.dumps(summary(small, large, alone)))
+
+
+@contextmanager
+def front_ends() -> Iterator[FrontEnds]:
+    """Serve the identity model behind both front ends at the same time."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        base_dir = Path(directory)
+        (base_dir / "model").symlink_to(REPOSITORY, target_is_directory=True)
+        with (
+            running_serve(base_dir) as gateway,
+            running_serve(base_dir, {"SAGEMAKER_TRITON_FRONTEND": "native"}) as native,
+        ):
+            yield FrontEnds(f"{gateway.url}/invocations", f"{native.url}/invocations")
+
+
+def small_json(directory: Path) -> Request:
+    """Write a KServe JSON request with four numbers."""
+    tensors = [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4]}]
+    body = directory / "small.json"
+    body.write_text(json.dumps({"inputs": tensors}))
+    return Request(body, "application/json")
+
+
+def tensor(directory: Path) -> Request:
+    """Write a binary+json request with a tensor of the size of an image for a classifier, asked for in binary."""
+    tensors = InferInput("input", [1, IMAGE_VALUES], "FP32")
+    tensors.set_data_from_numpy(image_values())
+    outputs = [InferRequestedOutput("output", binary_data=True)]
+    content, header_size = InferenceServerClient.generate_request_body([tensors], outputs=outputs)
+    body = directory / "tensor.bin"
+    body.write_bytes(content)
+    return Request(body, f"{BINARY_JSON}{header_size}")
+
+
+def image_values() -> NDArray[np.float32]:
+    """Return [1, 150528] numbers that do not repeat."""
+    return np.random.default_rng(0).random((1, IMAGE_VALUES), dtype=np.float32)
+
+
+def measure(workload: Workload, urls: FrontEnds, rounds: int, seconds: int) -> list[Pair]:
+    """Load both front ends in turns, and print each round."""
+    print(f"\n{workload.name}, {workload.connections} connection(s): gateway / native", flush=True)
+    for url in (urls.gateway, urls.native):
+        check(url, workload.request)
+        post(url, workload.request, connections=workload.connections, seconds=WARM_UP_SECONDS)
+    pairs = [_round(number, workload, urls, seconds) for number in range(rounds)]
+    ratios = sorted(pair.throughput_ratio for pair in pairs)
+    print(f"  ratio: median {statistics.median(ratios):.3f}, from {ratios[0]:.3f} to {ratios[-1]:.3f}", flush=True)
+    return pairs
+
+
+def check(url: str, request: Request) -> None:
+    """Make sure that the model answers with what it got, before it is asked a million times.
+
+    Raises:
+        LoadError: it does not.
+    """
+    body = request.body.read_bytes()
+    answer = requests.post(url, data=body, headers={"Content-Type": request.content_type}, timeout=60)
+    if answer.status_code != 200:
+        raise LoadError(f"{url} answered {answer.status_code}: {answer.text[:500]}")
+    if request.content_type.startswith(BINARY_JSON):
+        same = answer.content.endswith(image_values().tobytes())
+    else:
+        same = np.allclose(answer.json()["outputs"][0]["data"], json.loads(body)["inputs"][0]["data"])
+    if not same:
+        raise LoadError(f"{url} did not give back the tensor that it was sent")
+
+
+def _round(number: int, workload: Workload, urls: FrontEnds, seconds: int) -> Pair:
+    """Load both for a while; who comes first alternates."""
+    order = ("gateway", "native") if number % 2 == 0 else ("native", "gateway")
+    loads = {
+        name: post(getattr(urls, name), workload.request, connections=workload.connections, seconds=seconds)
+        for name in order
+    }
+    pair = Pair(loads["gateway"], loads["native"])
+    print(
+        f"  {pair.gateway.per_second:8,.0f} / {pair.native.per_second:8,.0f} a second = {pair.throughput_ratio:.3f}"
+        f"   p50 {pair.gateway.p50_ms:.3f} / {pair.native.p50_ms:.3f} ms"
+        f"   p99 {pair.gateway.p99_ms:.3f} / {pair.native.p99_ms:.3f} ms",
+        flush=True,
+    )
+    return pair
+
+
+def report_machine() -> None:
+    """Print what the figures depend on."""
+    load = os.getloadavg()[0]
+    print(f"{os.cpu_count()} processors, load average of the last minute {load:.1f} before the first round")
+
+
+def summary(small: list[Pair], large: list[Pair], alone: list[Pair]) -> dict[str, float]:
+    """Return the medians over rounds."""
+    return {
+        "small_json_throughput_ratio": round(statistics.median(pair.throughput_ratio for pair in small), 3),
+        "tensor_600kb_throughput_ratio": round(statistics.median(pair.throughput_ratio for pair in large), 3),
+        "p50_added_ms": round(statistics.median(pair.p50_added_ms for pair in alone), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()

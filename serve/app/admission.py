@@ -59,7 +59,7 @@ class Admission:
             NoRoomError: it does not fit.
         """
         took = self._took.get(_key(tenant))
-        host = max(tenant.required_bytes, took.host if took else tenant.size_bytes)
+        host = max(tenant.required_bytes, took.host if took and took.host else tenant.size_bytes)
         shm = tenant.python_instances * self._shm_bytes
         _check("host memory", host, self._resources.free_memory() - self._host_promised)
         _check("shared memory (/dev/shm)", shm, self._resources.free_shared_memory() - self._shm_promised)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from serve.triton.client import TritonClient, UnreachableError
-from serve.triton.processes import dead_groups, running_instances
+from serve.triton.processes import UnknownCommandLineError, dead_groups, running_instances
 
 __all__ = ["Health"]
 
@@ -65,9 +65,11 @@ class Health:
         if not self._configurations:
             self._configurations = await self._with_members(self._models)
             return await self._ask()
-        if dead := dead_groups(self._configurations.values(), running_instances()):
-            return f"{', '.join(dead)}: a process of this model instance group has died"
-        return None
+        try:
+            dead = dead_groups(self._configurations.values(), running_instances())
+        except UnknownCommandLineError:  # then Triton's own word must do
+            return None
+        return f"{', '.join(dead)}: a process of this model instance group has died" if dead else None
 
     async def _with_members(self, models: tuple[str, ...]) -> dict[str, Configuration]:
         """Return the configurations of models and of everything that their ensembles run."""

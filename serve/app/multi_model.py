@@ -20,7 +20,7 @@ from serve.front_door.routes import OUT_OF_MEMORY_KEY, Routes
 from serve.resources import Resources
 from serve.triton.client import TritonClient, UnreachableError
 from serve.triton.control import ControlError, TritonControl
-from serve.triton.processes import dead_groups, running_instances
+from serve.triton.processes import UnknownCommandLineError, dead_groups, running_instances
 
 __all__ = ["MultiModel"]
 
@@ -103,7 +103,10 @@ class MultiModel:
         await self.tenants.recovered.wait()
         while True:
             await asyncio.sleep(DEAD_POLL_SECONDS)
-            running = await asyncio.to_thread(running_instances)
+            try:
+                running = await asyncio.to_thread(running_instances)
+            except UnknownCommandLineError as error:
+                return logger.warning("processes that die will not be noticed: %s", error)
             tenants = list(filter(None, map(self.tenants.get, self.tenants.names())))
             for tenant in tenants:
                 if dead := await self._dead(tenant.models, tenant.loaded_at, running):

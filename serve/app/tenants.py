@@ -20,7 +20,7 @@ from serve.front_door.routes import Routes
 from serve.repository import RepositoryError, Tenant, inspect_tenant, names_in_triton
 from serve.resources import Resources
 from serve.triton.control import ControlError, TritonControl
-from serve.triton.processes import host_memory
+from serve.triton.processes import UnknownCommandLineError, host_memory
 
 __all__ = ["AlreadyLoadedError", "NotLoadedError", "OutOfResourcesError", "TenantError", "TenantLoadError", "Tenants"]
 
@@ -106,6 +106,7 @@ class Tenants:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loaded_shared: set[str] = set()
         self.recovered = asyncio.Event()
+        self._recovery = asyncio.Lock()
 
     def get(self, name: str) -> LoadedTenant | None:
         """Return a loaded tenant, or None."""
@@ -180,6 +181,10 @@ class Tenants:
         Returns once Triton answers and all of it is done. A tenant that can't be brought back is unloaded: SageMaker
         loads it again when it is next invoked.
         """
+        async with self._recovery:
+            await self._recover()
+
+    async def _recover(self) -> None:
         self.recovered.clear()
         self._tenants.clear()
         await self._routes.replace({})
@@ -200,6 +205,10 @@ class Tenants:
                 await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
     async def _bring_back(self, tenant: LoadedTenant, ready: set[str]) -> None:
+        async with self._lock(tenant.name):
+            await self._load_again(tenant, ready)
+
+    async def _load_again(self, tenant: LoadedTenant, ready: set[str]) -> None:
         try:
             if not ready.issuperset(tenant.models):
                 await self._load_models(tenant)
@@ -256,7 +265,11 @@ class Tenants:
 
     def _used(self, tenant: LoadedTenant) -> Usage:
         free_gpu = self._resources.free_gpu_memory()
-        return Usage(host=host_memory(tenant.models), gpu=-(free_gpu or 0))
+        try:
+            host = host_memory(tenant.models)
+        except UnknownCommandLineError:  # the size of its files must do
+            host = 0
+        return Usage(host, gpu=-(free_gpu or 0))
 
     def _lock(self, name: str) -> asyncio.Lock:
         lock = self._locks.get(name)

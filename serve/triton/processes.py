@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psutil
 
-__all__ = ["dead_groups", "host_memory", "running_instances"]
+__all__ = ["UnknownCommandLineError", "dead_groups", "host_memory", "running_instances"]
+
+# The name of a model or of an instance group, a number, and on a GPU more.
+INSTANCE = re.compile(r".+_\d+(_\w+)?")
 
 STUB = "triton_python_backend_stub"
 TRITONSERVER = "tritonserver"
+
+
+class UnknownCommandLineError(RuntimeError):
+    """This version of Triton starts its processes in a way that we can't read: nothing can be said of them."""
 
 
 def running_instances() -> dict[str, psutil.Process]:
     """Return the live processes by model instance, such as `label_top_k_0_0`.
 
     The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
+
+    Raises:
+        UnknownCommandLineError: there is no instance name at that place.
     """
     found = {}
     for process in _family():
         try:
             if process.name() == STUB:  # of a zombie the kernel tells only the first 15 characters
-                found[process.cmdline()[-2]] = process
-        except (psutil.NoSuchProcess, IndexError):  # it ended while we looked
+                found[_instance(process.cmdline())] = process
+        except psutil.NoSuchProcess:  # it ended while we looked
             continue
     return found
 
@@ -39,14 +49,13 @@ def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Iterable[s
         configurations: of ready models, completed by Triton.
         running: the live instances, from `running_instances`.
     """
-    # An instance is named after its group, with a number behind it: `label_top_k_0` → `label_top_k_0_1`.
-    alive = Counter(instance.rpartition("_")[0] for instance in running)
+    instances = tuple(running)
     return tuple(
         group["name"]
         for configuration in configurations
         if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
         for group in configuration.get("instance_group", [])
-        if alive[group["name"]] < _count(group)
+        if sum(_belongs(instance, group) for instance in instances) < _count(group)
     )
 
 
@@ -54,15 +63,31 @@ def host_memory(models: Iterable[str]) -> int:
     """Return the bytes of host memory of models: their processes' own, and all of tritonserver's.
 
     The difference of two readings is what was loaded in between.
+
+    Raises:
+        UnknownCommandLineError: see `running_instances`.
     """
-    wanted = set(models)
-    own = [process for name, process in running_instances().items() if name.rsplit("_", 2)[0] in wanted]
+    wanted = re.compile(f"({'|'.join(map(re.escape, models))})_\\d+(_\\d+)?(_gpu\\d+)?")
+    own = [process for name, process in running_instances().items() if wanted.fullmatch(name)]
     return sum(map(_unique_bytes, own)) + sum(_resident_bytes(p) for p in _family() if _name(p) == TRITONSERVER)
 
 
 def _family() -> list[psutil.Process]:
     """Return all processes below the supervisor, whose children the app and tritonserver both are."""
     return psutil.Process(os.getppid()).children(recursive=True)
+
+
+def _instance(command_line: list[str]) -> str:
+    if len(command_line) < 2 or not INSTANCE.fullmatch(command_line[-2]):
+        raise UnknownCommandLineError(f"no model instance in the command line {' '.join(command_line)!r}")
+    return command_line[-2]
+
+
+def _belongs(instance: str, group: Mapping[str, Any]) -> bool:
+    """Tell whether an instance is of a group: `label_top_k_0` → `label_top_k_0_1`, on a GPU with more behind it."""
+    if group.get("kind") == "KIND_GPU":
+        return instance.startswith(f"{group['name']}_")
+    return str(group["name"]) == instance.rpartition("_")[0]
 
 
 def _count(group: Mapping[str, Any]) -> int:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 STAND_INS = Path(__file__).parents[2] / "python_backend_models" / "backends"
@@ -52,8 +53,23 @@ def libpython() -> Path:
     raise SystemExit(f"{name} was not found in {', '.join(map(str, places))}: apt-get install {name.split('.so')[0]}")
 
 
+def check_numpy() -> None:
+    """Refuse numpy 2: the stub of this Triton was compiled for numpy 1, reads strides of numpy 2 as 0 and dies of that.
+
+    Raises:
+        SystemExit: this interpreter, which will run the Python backend, has it.
+    """
+    try:
+        version = metadata.version("numpy")
+    except metadata.PackageNotFoundError:  # installed later, from a lock that has numpy 1
+        return
+    if int(version.partition(".")[0]) >= 2:
+        raise SystemExit(f"numpy {version} is installed, but this Triton's Python backend needs: pip install 'numpy<2'")
+
+
 def assemble(destination: Path) -> None:
     """Write the whole tree to `destination`, replacing what was there."""
+    check_numpy()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     source = wheel_root()
     triton = source / "pytriton" / "tritonserver"

@@ -116,7 +116,11 @@ def test_what_cannot_be_served_says_why(repository: Path, tmp_path: Path) -> Non
     (target / "not_dali" / "1" / "model.dali").write_bytes(b"nonsense")
     shutil.copytree(repository / MODEL, target / "no_file")
     (target / "no_file" / "1" / "model.dali").rename(target / "no_file" / "1" / "other.dali")
+    shutil.copytree(repository / MODEL, target / "optional")
+    config = target / "optional" / "config.pbtxt"
+    config.write_text(config.read_text().replace("dims: [ -1 ]", "dims: [ -1 ] optional: true"))
     errors = load_errors(target)
+    assert "input 'encoded' is optional, but this backend needs all" in errors["optional"]
     assert "input 'encoded' is TYPE_STRING, which DALI has no type for" in errors[MODEL]
     assert re.search(r"cannot load .*model\.dali on a CPU", errors["not_dali"])
     assert "model.dali does not exist (the directory holds other.dali)" in errors["no_file"]

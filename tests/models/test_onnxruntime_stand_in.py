@@ -42,6 +42,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTritonSe
     onnx_models.add(repository, "batched", affine, batched + X + Y)
     onnx_models.add(repository, "flat", onnx_models.flat(), batched)
     onnx_models.add(repository, "gather", onnx_models.gather(), batched)
+    reshaped = (X + Y).replace("[ 3 ]", "[ 1, 3 ] reshape: { shape: [ 3 ] }")
+    onnx_models.add(repository, "reshaped", affine, PLATFORM + BATCH + reshaped + ONE)
     onnx_models.add(repository, "strings", onnx_models.strings(["n", 2]), None)
     with running_tritonserver(repository) as server:
         yield server
@@ -85,6 +87,11 @@ def test_a_model_of_fixed_size_does_not_batch(onnx_client: InferenceServerClient
 
 def test_default_model_filename(onnx_client: InferenceServerClient) -> None:
     assert infer(onnx_client, "renamed", x())["y"].tolist() == [[3, 3, 3]]
+
+
+def test_reshape(onnx_client: InferenceServerClient) -> None:
+    answer = infer(onnx_client, "reshaped", {"x": np.ones((2, 1, 3), np.float32)})["y"]
+    assert answer.tolist() == [[[3, 3, 3]], [[3, 3, 3]]]
 
 
 def test_an_optional_input_may_be_given_or_left_out(onnx_client: InferenceServerClient) -> None:

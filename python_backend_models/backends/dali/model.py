@@ -104,10 +104,11 @@ def check(model: stand_in.Model) -> None:
     """Refuse what the compiled backend would not serve.
 
     Raises:
-        stand_in.ModelLoadError: no input or output, or an input of TYPE_STRING. The compiled backend hands its bytes to
-            the pipeline with the four bytes of length that Triton puts before each string, under the shape of the
-            strings.
+        stand_in.ModelLoadError: no input or output, an optional input, or one of TYPE_STRING. The compiled backend
+            hands its bytes to the pipeline with the four bytes of length that Triton puts before each string, under the
+            shape of the strings.
     """
+    stand_in.refuse_optional_inputs(model)
     if not (model.inputs and model.outputs):
         raise stand_in.ModelLoadError(
             f"model '{model.name}': config.pbtxt must list the pipeline's inputs and outputs, by the pipeline's names"

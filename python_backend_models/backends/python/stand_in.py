@@ -119,6 +119,17 @@ def load_model(args: Mapping[str, str], default_filename: str) -> Model:
     return parse_model(json.loads(args["model_config"]), default_filename)
 
 
+def refuse_optional_inputs(model: Model) -> None:
+    """Refuse optional inputs for a runtime that has no notion of them.
+
+    Raises:
+        ModelLoadError: naming the input.
+    """
+    for tensor in model.inputs:
+        if tensor.optional:
+            raise ModelLoadError(f"model '{model.name}': input '{tensor.name}' is optional, but this backend needs all")
+
+
 def cpus() -> int:
     """Return how many CPUs this process may keep busy: its affinity, or the container's quota where that is less."""
     available = len(os.sched_getaffinity(0))

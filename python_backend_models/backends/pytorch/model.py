@@ -43,12 +43,8 @@ class TritonPythonModel:
         return stand_in.answer_stacked(requests, self._run, batched=self._batched)
 
     def _run(self, arrays: stand_in.Arrays) -> stand_in.Arrays:
-        given = [name for name in self._inputs if name in arrays]
-        if given != self._inputs[: len(given)]:  # an optional argument may only be left out at the end
-            absent = next(name for name in self._inputs if name not in arrays)
-            raise stand_in.RunError(f"input '{absent}' is missing, but not those after it", invalid_argument=True)
         # A copy: request tensors are read-only views of shared memory, which torch would let the model write to.
-        tensors = [self._torch.from_numpy(np.array(arrays[name])) for name in given]
+        tensors = [self._torch.from_numpy(np.array(arrays[name])) for name in self._inputs]
         try:
             with self._without_gradients():
                 result = self._module(*tensors)
@@ -127,8 +123,9 @@ def check(model: stand_in.Model) -> None:
     """Refuse what this stand-in does not serve.
 
     Raises:
-        stand_in.ModelLoadError: a tensor of strings.
+        stand_in.ModelLoadError: a tensor of strings, or an optional input.
     """
+    stand_in.refuse_optional_inputs(model)
     for tensor in (*model.inputs, *model.outputs):
         if tensor.data_type == "TYPE_STRING":
             raise stand_in.ModelLoadError(

@@ -1,0 +1,198 @@
+"""How `serve` ends, and what it does when one of its children does: the real programs, real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.serve.client import Answer, answer_of, connection, send, text_request
+from tests.serve.conftest import make_base_dir
+from tests.serve.processes import await_true, child, descendants, kill, stubs
+from tests.serving import RunningServe, running_serve
+
+CLIENTS = 6
+
+
+@pytest.fixture(params=["gateway", "app"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningServe]:
+    """A server of this test's own, behind HAProxy and behind the app alone."""
+    with running_serve(make_base_dir(tmp_path, "probe"), haproxy=request.param == "gateway") as serve:
+        yield serve
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[RunningServe]:
+    """A server of this test's own behind HAProxy."""
+    with running_serve(make_base_dir(tmp_path, "probe")) as serve:
+        yield serve
+
+
+def loop_until_refused(serve: RunningServe, asked: threading.Semaphore) -> list[int]:
+    """Send requests over one connection; return the statuses of all whose bytes were accepted.
+
+    A request on a kept connection may meet its close: as every HTTP client does, it is then sent once more on a new
+    one. It counts as lost when the new connection is accepted and yet not answered.
+    """
+    statuses = []
+    while True:
+        try:
+            with connection(serve.port) as opened:
+                opened.connect()
+                while True:
+                    opened.request("POST", "/invocations", text_request(seconds=0.2))
+                    asked.release()
+                    answer = answer_of(opened.getresponse())
+                    statuses.append(answer.status)
+                    if answer.headers.get("Connection", "").lower() == "close":
+                        break
+        except ConnectionRefusedError:
+            return statuses
+        except (ConnectionError, HTTPException) as error:
+            statuses.append(-1)
+            raise AssertionError(f"request {len(statuses)} was accepted and not answered: {error!r}") from error
+
+
+def test_sigterm_during_load_loses_no_accepted_request(either: RunningServe) -> None:
+    """1. Six clients keep two instances busy over kept connections. 2. SIGTERM. 3. Each gets all of its answers."""
+    asked = threading.Semaphore(0)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(loop_until_refused, either, asked) for _ in range(CLIENTS)]
+        for _ in range(3 * CLIENTS):
+            assert asked.acquire(timeout=30)
+        either.process.send_signal(signal.SIGTERM)
+        statuses = [status for each in clients for status in each.result(60)]
+    assert set(statuses) == {200}
+    assert len(statuses) >= 3 * CLIENTS
+    assert either.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_long_request_is_finished_and_new_ones_are_refused(gateway: RunningServe, number: signal.Signals) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = start_request(pool, gateway, seconds=3)
+        gateway.process.send_signal(number)
+        await_true(lambda: gateway.ping() is None, "new connections are refused", 3)
+        gateway.process.send_signal(signal.SIGTERM)  # a second one changes nothing
+        gateway.process.send_signal(signal.SIGINT)
+        assert answer.result(10).status == 200
+    assert gateway.process.wait(10) == 0
+    assert gateway.output().count("finishing what is in flight") == 1
+
+
+def test_an_idle_server_stops_at_once(either: RunningServe) -> None:
+    with connection(either.port) as idle:
+        idle.request("GET", "/ping")
+        idle.getresponse().read()
+        started = time.monotonic()
+        assert either.stop() == 0
+    assert time.monotonic() - started < 10
+
+
+def test_sigterm_while_the_models_load(tmp_path: Path) -> None:
+    with running_serve(make_base_dir(tmp_path, "probe"), await_ready=False) as serve:
+        await_true(lambda: descendants(serve), "tritonserver has started")
+        assert serve.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["app", "haproxy"])
+def test_a_front_end_that_dies_is_started_again(gateway: RunningServe, name: str) -> None:
+    before = child(gateway, name)
+    kill(before)
+    before.wait(10)
+    gateway.await_ready()
+    assert child(gateway, name).pid != before.pid
+    assert send(gateway.port, body=text_request()).status == 200
+    assert f"serve: {name} was ended by SIGKILL; its last lines:" in gateway.output()
+    assert gateway.stop() == 0
+
+
+def test_the_app_that_serves_alone_is_started_again(tmp_path: Path) -> None:
+    with running_serve(make_base_dir(tmp_path, "probe"), haproxy=False) as serve:
+        before = child(serve, "app")
+        kill(before)
+        before.wait(10)
+        serve.await_ready()
+        assert send(serve.port, body=text_request()).status == 200
+
+
+def test_requests_in_flight_outlive_the_app(gateway: RunningServe) -> None:
+    """What Triton understands never passes through the app."""
+    with ThreadPoolExecutor(1) as pool:
+        answer = start_request(pool, gateway, seconds=2)
+        kill(child(gateway, "app"))
+        assert answer.result(10).status == 200
+
+
+def test_a_front_end_that_keeps_dying_ends_serve(gateway: RunningServe) -> None:
+    def app_or_none() -> psutil.Process | None:
+        try:
+            return child(gateway, "app")
+        except LookupError:
+            return None
+
+    for _ in range(5):
+        await_true(lambda: app_or_none() or gateway.process.poll() is not None, "the app runs again")
+        app = app_or_none()
+        assert app is not None
+        kill(app)
+        app.wait(10)
+    assert gateway.process.wait(20) == 1
+    assert "app died 5 times within 60 s: giving up" in gateway.output()
+
+
+def test_the_end_of_tritonserver_is_the_end(either: RunningServe) -> None:
+    everything = descendants(either)
+    kill(child(either, "tritonserver"))
+    assert either.process.wait(20) == 128 + signal.SIGKILL
+    assert "serve: tritonserver was ended by SIGKILL; its last lines:" in either.output()
+    assert either.output().splitlines()[-1] == "serve: ended with status 137"
+    assert_ended(everything)
+
+
+def test_a_request_that_loses_tritonserver_is_told(either: RunningServe) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        answer = start_request(pool, either, seconds=20)
+        kill(child(either, "tritonserver"))
+        lost = answer.result(20)
+    assert lost.status == 502
+    assert "tritonserver closed the connection before it answered" in lost.error()
+
+
+def test_nothing_outlives_serve(gateway: RunningServe) -> None:
+    everything = descendants(gateway)
+    assert len(stubs(gateway)) == 2
+    gateway.process.kill()
+    gateway.process.wait()
+    assert_ended(everything)
+
+
+def start_request(pool: ThreadPoolExecutor, serve: RunningServe, seconds: float) -> Future[Answer]:
+    """Return once a model works on a request."""
+    before = {process.pid: process.num_ctx_switches() for process in stubs(serve)}
+    answer = pool.submit(send, serve.port, body=text_request(seconds=seconds))
+    await_true(
+        lambda: json_metric(serve) > 0 or {process.pid: process.num_ctx_switches() for process in stubs(serve)} != before,
+        "the model works on the request",
+    )
+    return answer
+
+
+def json_metric(serve: RunningServe) -> float:
+    """Return the number of requests that wait for the model, as Triton counts them."""
+    page = send(serve.port, "GET", "/metrics").body.decode()
+    line = next(line for line in page.splitlines() if line.startswith("nv_inference_pending_request_count{"))
+    return float(json.loads(line.rpartition(" ")[2]))
+
+
+def assert_ended(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []

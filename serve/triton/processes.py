@@ -11,8 +11,9 @@ import psutil
 
 __all__ = ["UnknownCommandLineError", "dead_groups", "host_memory", "running_instances"]
 
-# The name of a model or of an instance group, a number, and on a GPU more.
-INSTANCE = re.compile(r".+_\d+(_\w+)?")
+# The name of an instance or, while Triton completes a configuration, of a model: nothing like the arguments beside it,
+# a number and the directory of a Python-based backend (or DEFAULT).
+INSTANCE = re.compile(r"(?!DEFAULT$)(?!\d+$)[^/]+")
 
 STUB = "triton_python_backend_stub"
 TRITONSERVER = "tritonserver"

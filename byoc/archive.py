@@ -1,7 +1,7 @@
 """Model archives: a model directory becomes the `model.tar.gz` that SageMaker extracts to `/opt/ml/model`.
 
-The same directory gives the same archive, byte for byte, on every machine: entries sorted, times and owners zero. What
-`serve` would refuse to load is refused here, by the same code.
+The same directory gives the same archive: entries sorted, times and owners zero. What `serve` would refuse to load is
+refused here, by the same code.
 """
 
 from __future__ import annotations
@@ -13,23 +13,21 @@ import os
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from byoc.archive_check import CONFIG, check_entries, check_tar
 from byoc.errors import ArchiveError
-from serve.repository import Repository, RepositoryError, inspect_repository, is_junk, read_config
+from byoc.model_files import Entry, entries
+from serve.repository import is_junk
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
+    from _typeshed import ReadableBuffer
 
 __all__ = ["Archive", "combined_digest", "pack", "pack_tenants", "read"]
 
-# What macOS, Jupyter and Python leave behind at any depth. At the top `serve` ignores every hidden entry: so do we.
-_LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX", "__pycache__"}
-_DEFAULT_MODEL_REMEDY = "Here that is --default-model, or the same variable under `environment:` in endpoint.yaml."
 _CHUNK = 1 << 20
 _COMPRESSION = 6
 
@@ -69,7 +67,7 @@ class _Hashed(io.BufferedIOBase):
         self.digest.update(data)
         return data
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Hash `data`, and write it to the file."""
         self.digest.update(data)
         return self._file.write(data)
@@ -81,9 +79,9 @@ def pack(directory: Path, output: Path, default_model: str | None = None) -> Arc
     Raises:
         ArchiveError: `serve` would not load it, or it holds what an archive cannot: broken links, sockets.
     """
-    with _as_repository(directory) as root:
-        models = _checked(root, directory, default_model).models
-        return _write(root, output, models)
+    root = directory.resolve().name if _is_one_model(directory) else ""
+    found = list(entries(directory, root, frozenset({output.resolve()})))
+    return _write(found, output, check_entries(found, directory, default_model, tenant=False))
 
 
 def pack_tenants(directory: Path, output: Path) -> tuple[Archive, ...]:
@@ -92,108 +90,44 @@ def pack_tenants(directory: Path, output: Path) -> tuple[Archive, ...]:
     All of them are checked before the first is written. Raises ArchiveError.
     """
     tenants = [entry for entry in sorted(directory.iterdir()) if entry.is_dir() and not is_junk(entry.name)]
+    tenants = [tenant for tenant in tenants if tenant.resolve() != output.resolve()]
     if not tenants:
-        raise ArchiveError(f"{directory} has no sub-directory", "--multi-model makes one archive of each of them.")
-    models = [_checked_tenant(tenant, tenant) for tenant in tenants]
-    return tuple(
-        _write(tenant, output / f"{tenant.name}.tar.gz", names) for tenant, names in zip(tenants, models, strict=True)
-    )
+        raise ArchiveError(f"{directory} has no sub-directory", "Many models are one sub-directory each.")
+    found = {tenant: list(entries(tenant)) for tenant in tenants}
+    models = {tenant: check_entries(found[tenant], tenant, None, tenant=True) for tenant in tenants}
+    return tuple(_write(found[tenant], output / f"{tenant.name}.tar.gz", models[tenant]) for tenant in tenants)
 
 
 def read(path: Path, default_model: str | None = None, *, tenant: bool = False) -> Archive:
     """Check a ready archive as `serve` would; `tenant`: it is for a multi-model endpoint. Raises ArchiveError."""
-    with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
-        outline = Path(scratch) / path.name
-        outline.mkdir()
-        try:
-            with gzip.open(path) as stream:
-                hashed = _Hashed(stream)
-                _outline(hashed, outline, path)
-                while hashed.read(_CHUNK):
-                    pass
-        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ArchiveError(
-                f"{path} is not a readable .tar.gz archive: {error}", "`byoc pack` makes one."
-            ) from error
-        names = _checked_tenant(outline, path) if tenant else _checked(outline, path, default_model).models
-    return Archive(path, path.stat().st_size, hashed.digest.hexdigest(), names)
+    try:
+        with gzip.open(path) as stream:
+            hashed = _Hashed(stream)
+            models = check_tar(hashed, path, default_model, tenant=tenant)
+            while hashed.read(_CHUNK):
+                pass
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ArchiveError(f"{path} is not a readable .tar.gz archive: {error}", "`byoc pack` makes one.") from error
+    return Archive(path, path.stat().st_size, hashed.digest.hexdigest(), models)
 
 
-def _outline(stream: _Hashed, outline: Path, archive: Path) -> None:
-    """Lay the archive's tree out below `outline`, every file empty but `config.pbtxt`: all that a check looks at."""
-    with tarfile.open(fileobj=stream, mode="r|") as tar:
-        for member in tar:
-            name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-                remedy = "SageMaker takes plain files and directories inside the archive only; `byoc pack` makes such."
-                raise ArchiveError(f"{archive} holds {member.name!r}, a link, a device or a path outside", remedy)
-            target = outline / name
-            if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            content = tar.extractfile(member) if name.name == "config.pbtxt" else None
-            target.write_bytes(content.read(_CHUNK) if content else b"")
-
-
-@contextmanager
-def _as_repository(directory: Path) -> Iterator[Path]:
-    """`directory` if it holds models; if it is one, a directory that holds it."""
-    if not _is_one_model(directory):
-        yield directory
-        return
-    with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
-        (Path(scratch) / directory.resolve().name).symlink_to(directory.resolve(), target_is_directory=True)
-        yield Path(scratch)
+def combined_digest(archives: tuple[Archive, ...]) -> str:
+    """SHA-256, in hex, of the archives' names and contents together."""
+    return hashlib.sha256("\n".join(f"{one.path.name} {one.digest}" for one in archives).encode()).hexdigest()
 
 
 def _is_one_model(directory: Path) -> bool:
     """Tell whether `directory` is a model rather than a repository of models."""
-    entries = list(directory.iterdir())
-    return any(e.name == "config.pbtxt" or (e.name.isdigit() and e.is_dir()) for e in entries)
+    return any(entry.name == CONFIG or (entry.name.isdigit() and entry.is_dir()) for entry in directory.iterdir())
 
 
-def _checked(root: Path, shown: Path, default_model: str | None) -> Repository:
-    """What `serve` finds in `root`, which the user knows as `shown`; raises ArchiveError."""
-    try:
-        repository = inspect_repository(root, default_model)
-        for model in repository.models:
-            read_config(root / model)
-    except RepositoryError as error:
-        message = str(error).replace(str(root), str(shown))
-        remedy = _DEFAULT_MODEL_REMEDY if "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME" in message else ""
-        raise ArchiveError(message, remedy) from error
-    return repository
-
-
-def _checked_tenant(root: Path, shown: Path) -> tuple[str, ...]:
-    """The models of one archive of a multi-model endpoint, which may also be one model at its root."""
-    with _as_repository(root) as repository:
-        entry = _ensemble_or_only(repository)
-        return _checked(repository, shown, entry).models
-
-
-def _ensemble_or_only(root: Path) -> str | None:
-    """The entry model of a tenant: its ensemble, or None for the only model."""
-    models = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not is_junk(entry.name)]
-    ensembles = [model.name for model in models if len(models) > 1 and _is_ensemble(model)]
-    return ensembles[0] if len(ensembles) == 1 else None
-
-
-def _is_ensemble(model: Path) -> bool:
-    try:
-        return bool(read_config(model).platform == "ensemble")
-    except RepositoryError as error:
-        raise ArchiveError(str(error)) from error
-
-
-def _write(root: Path, output: Path, models: tuple[str, ...]) -> Archive:
-    """Pack what lies below `root` into `output`, which appears only when it is complete."""
+def _write(found: Iterable[Entry], output: Path, models: tuple[str, ...]) -> Archive:
+    """Pack what was `found` into `output`, which appears only when it is complete."""
     output.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            digest = _write_tar(root, file, skip={output.resolve(), Path(partial).resolve()})
+            digest = _write_tar(found, file)
         Path(partial).chmod(0o644)
         Path(partial).replace(output)
     finally:
@@ -201,47 +135,24 @@ def _write(root: Path, output: Path, models: tuple[str, ...]) -> Archive:
     return Archive(output, output.stat().st_size, digest, models)
 
 
-def _write_tar(root: Path, file: IO[bytes], skip: set[Path]) -> str:
+def _write_tar(found: Iterable[Entry], file: IO[bytes]) -> str:
     """Write the compressed tar, and return the SHA-256 of what was compressed."""
     with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESSION, fileobj=file, mtime=0) as compressed:
         hashed = _Hashed(compressed)
         with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            for name, path in _entries(root, PurePosixPath(), skip, ()):
-                _add(tar, name, path)
+            for name, path in found:
+                _add(tar, str(name), path)
     return hashed.digest.hexdigest()
 
 
-def _entries(
-    directory: Path, prefix: PurePosixPath, skip: set[Path], above: tuple[Path, ...]
-) -> Iterator[tuple[PurePosixPath, Path]]:
-    """All that is to be packed below `directory`, by name: links followed, leftovers left out."""
-    if directory.resolve() in above:
-        raise ArchiveError(f"{directory} is a link to a directory that holds it", "Remove the link.")
-    for path in sorted(directory.iterdir(), key=lambda entry: entry.name):
-        leftover = path.name in _LEFTOVERS or path.name.startswith("._") or (not above and is_junk(path.name))
-        if leftover or path.resolve() in skip:
-            continue
-        yield prefix / path.name, path
-        if path.is_dir():
-            yield from _entries(path, prefix / path.name, skip, (*above, directory.resolve()))
-
-
-def _add(tar: tarfile.TarFile, name: PurePosixPath, path: Path) -> None:
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
     """Add one file or directory with nothing of this machine in it: no time, no owner, no link."""
-    entry = tarfile.TarInfo(str(name))
+    entry = tarfile.TarInfo(name)
     if path.is_dir():
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(entry)
         return
-    if not path.is_file():
-        what = "a broken link" if path.is_symlink() else "neither a file nor a directory"
-        raise ArchiveError(f"{path} is {what}", "SageMaker takes plain files and directories: remove or replace it.")
-    status = path.stat()
-    entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
     with path.open("rb") as content:
+        status = os.fstat(content.fileno())
+        entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
         tar.addfile(entry, content)
-
-
-def combined_digest(archives: tuple[Archive, ...]) -> str:
-    """SHA-256, in hex, of the archives' names and contents together."""
-    return hashlib.sha256("\n".join(f"{one.path.name} {one.digest}" for one in archives).encode()).hexdigest()

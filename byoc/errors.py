@@ -50,6 +50,8 @@ class ByocError(Exception):
         """The message, then the remedy."""
         if not self.remedy:
             return self.message
+        if "\n" in self.message:
+            return f"{self.message}\n{self.remedy}"
         return f"{self.message.rstrip('.')}. {self.remedy}"
 
 

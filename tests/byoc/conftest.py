@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from byoc import aws
 from byoc.__main__ import main
@@ -22,6 +24,15 @@ BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
 REPOSITORY = "triton-byoc"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}:latest"
 ROLE = "SageMakerExecutionRole"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Every session of botocore reads its service models again, megabytes of JSON: not in each of some hundred runs."""
+    read = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from serve.app.draining import Draining
 from serve.app.errors import as_json
 from serve.app.health import Health
 from serve.app.invocations import Invocations
@@ -29,6 +30,9 @@ logger = logging.getLogger("serve.app")
 BODY_BYTES = 1024**3
 
 READY_POLL_SECONDS = 0.2
+
+# How long what the drain has left in flight may still take.
+CUT_SECONDS = 0.5
 
 
 async def run(options: AppOptions) -> None:
@@ -59,13 +63,17 @@ async def run(options: AppOptions) -> None:
 async def _serve(
     app: web.Application, options: AppOptions, reason_not_ready: ReasonNotReady, stop: asyncio.Event
 ) -> None:
-    drain = options.drain_seconds
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain, keepalive_timeout=75)
+    draining = Draining(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CUT_SECONDS, keepalive_timeout=75)
     await runner.setup()
     announcing = asyncio.create_task(_announce_ready(reason_not_ready, options))
     try:
-        await _site(runner, options).start()
+        site = _site(runner, options)
+        await site.start()
         await stop.wait()
+        await site.stop()
+        if options.socket is None:  # HAProxy has drained before it tells the app to stop
+            await draining.finish(options.drain_seconds)
     finally:
         announcing.cancel()
         await runner.cleanup()

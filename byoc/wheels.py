@@ -57,18 +57,19 @@ class Target:
 
 
 def requirements_for(lock: str, target: Target) -> str:
-    """The lines of a lock file that are for `target`, each with its hashes.
+    """The lines of a lock file that are for `target`, each with its hashes and without its marker.
 
-    `pip download --python-version` chooses wheels for another Python, but takes the markers for its own.
+    `pip download --python-version` chooses wheels for another Python, but applies markers to the one that runs it.
     """
-    logical = re.sub(r"\\\n\s*", "", lock).splitlines()
     wanted = []
-    for line in logical:
+    for line in re.sub(r"\\\n\s*", "", lock).splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        requirement = Requirement(line.split(" --hash=")[0])
+        text, *hashes = line.split(" --hash=")
+        requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate(target.markers()):
-            wanted.append(line)
+            requirement.marker = None
+            wanted.append(" --hash=".join([str(requirement), *hashes]))
     return "\n".join(wanted) + "\n"
 
 

@@ -1,0 +1,169 @@
+"""The built image: labels, layers, what is in it and what is not; and how it is built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from byoc import build_context, engine, image
+from byoc.errors import ConfigurationError, ImageError
+from byoc.image import BuiltImage
+from tests.docker.container import run_to_end
+from tests.triton import ROOT
+
+pytestmark = pytest.mark.docker
+
+MEGABYTE = 1_000_000
+
+
+def test_labels(client: DockerClient, built: BuiltImage, cpu_base: str) -> None:
+    labels = client.images.get(built.tag).labels
+    assert labels["com.amazonaws.sagemaker.capabilities.multi-models"] == "true"
+    assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert labels["org.opencontainers.image.title"] == "triton-byoc"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.base.name"] == cpu_base
+    assert labels["org.opencontainers.image.version"]
+
+
+def test_configuration(client: DockerClient, built: BuiltImage) -> None:
+    config = client.images.get(built.tag).attrs["Config"]
+    assert config["Cmd"] == ["serve"]
+    assert len(config["Entrypoint"]) == 1, "exec form: a shell form would be /bin/sh -c"
+    assert list(config["ExposedPorts"]) == ["8080/tcp"]
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+
+
+def test_size_on_top_of_the_base(client: DockerClient, built: BuiltImage, cpu_base: str) -> None:
+    """Under 150 MB without model weights; and the layers account for what Docker says of the two images."""
+    weights = sum(layer.size for layer in built.added if "/opt/model_repository/" in layer.instruction)
+    assert built.added_size - weights < 150 * MEGABYTE
+    sizes = [client.images.get(name).attrs["Size"] for name in (built.tag, cpu_base)]
+    assert built.added_size == pytest.approx(sizes[0] - sizes[1], rel=0.01)
+    assert "haproxy" in built.added[0].instruction
+
+
+def test_no_leftovers(client: DockerClient, built: BuiltImage) -> None:
+    """No package lists, no installers, no tests, and no bytecode but that of `serve`'s virtual environment."""
+    find = (
+        "find / -xdev ( -path /var/lib/apt/lists/*_Packages* -o -path /var/cache/apt/*.bin -o -name *.whl "
+        "-o -path /opt/serve/*/tests -o -path /opt/serve/*/pip -o -path /opt/m*/__pycache__ "
+        "-o -path /opt/python*/__pycache__ -o -path /opt/t*/__pycache__ -o -name .mypy_cache )"
+    )
+    assert run_to_end(client, built.tag, *find.split()).output == ""
+
+
+def test_pipeline_is_serialised_in_the_image(client: DockerClient, built: BuiltImage) -> None:
+    assert not (ROOT / "build" / "image" / "model_repository" / "image_decode" / "1" / "model.dali").exists()
+    listing = run_to_end(client, built.tag, "stat", "--format=%s", "/opt/model_repository/image_decode/1/model.dali")
+    assert listing.status == 0
+    assert int(listing.output) > 0
+
+
+def test_build_again(built: BuiltImage, cpu_base: str, tmp_path: Path) -> None:
+    """The same code gives the same image. A change of the code, in under 15 s, gives one with another last layer."""
+    source = checkout_copy(tmp_path)
+    first = image.build(source, cpu_base, "triton-byoc:test-again")
+    assert image.build(source, cpu_base, "triton-byoc:test-again").id == first.id
+    (source / "serve" / "changed.py").write_text(f"CHANGED_AT = {time.time()}\n")
+    started = time.monotonic()
+    changed = image.build(source, cpu_base, "triton-byoc:test-again")
+    assert time.monotonic() - started < 15
+    assert changed.added[:-1] == first.added[:-1]
+    assert changed.added[-1] != first.added[-1]
+
+
+@pytest.fixture(scope="module")
+def buildkit_cli() -> str:
+    """A `docker` that builds with BuildKit: one with buildx, or of the releases that had it built in."""
+    for directory in os.get_exec_path():
+        cli = shutil.which("docker", path=directory)
+        if cli and (
+            succeeds(cli, "buildx", "version") or b"version 20." in subprocess.check_output([cli, "--version"])
+        ):
+            return cli
+    if os.environ.get("CI") == "true":
+        pytest.fail("no docker command on PATH builds with BuildKit (.ci/engine installs one)")
+    pytest.skip("no docker command on PATH builds with BuildKit")
+
+
+def succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_builds_with_buildkit(client: DockerClient, built: BuiltImage, cpu_base: str, buildkit_cli: str) -> None:
+    context, tag = image.stage(ROOT, cpu_base), "triton-byoc:test-buildkit"
+    command = [buildkit_cli, "build", "--quiet", "--build-arg", f"BASE_IMAGE={cpu_base}", "--tag", tag, str(context)]
+    subprocess.run(command, check=True, env={**os.environ, "DOCKER_BUILDKIT": "1"})
+    classic, buildkit = (client.images.get(name).attrs["Config"] for name in (built.tag, tag))
+    for key in ("Cmd", "Entrypoint", "Env", "ExposedPorts", "WorkingDir", "Healthcheck"):
+        assert buildkit[key] == classic[key], key
+    assert run_to_end(client, tag, "serve").status == 2  # it runs, and misses a model
+
+
+def test_base_image_without_triton(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {cpu_base}\nRUN rm -r /opt/tritonserver/bin\n")
+    client.images.build(path=str(tmp_path), tag="triton-byoc:test-no-triton", rm=True)
+    with pytest.raises(
+        ImageError, match=r"has no /opt/tritonserver/bin/tritonserver. Use a sagemaker-tritonserver image"
+    ):
+        image.build(ROOT, "triton-byoc:test-no-triton", "triton-byoc:test-never")
+
+
+def test_base_image_without_python(client: DockerClient) -> None:
+    before = {container.id for container in client.containers.list(all=True)}
+    with pytest.raises(ImageError, match=r"debian:bookworm-slim cannot run python3"):
+        image.build(ROOT, image.DEBIAN, "triton-byoc:test-never")
+    assert {container.id for container in client.containers.list(all=True)} == before
+
+
+def test_base_image_that_cannot_be_pulled(client: DockerClient) -> None:
+    with pytest.raises(ImageError, match=r"pulling 127\.0\.0\.1:9/nothing:1: .*refused"):
+        image.build(ROOT, "127.0.0.1:9/nothing:1", "triton-byoc:test-never")
+
+
+def test_failing_step_is_shown(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
+    source = checkout_copy(tmp_path)
+    with (source / "docker" / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("RUN echo the reason >&2; exit 3\n")
+    with pytest.raises(ImageError, match=r"(?s)failed at Step \d+/\d+ : RUN echo the reason.*the reason.*code: 3"):
+        image.build(source, cpu_base, "triton-byoc:test-never")
+
+
+def test_no_checkout(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"there is no docker/Dockerfile"):
+        build_context.checkout(tmp_path)
+
+
+def test_model_that_is_not_built(cpu_base: str, tmp_path: Path) -> None:
+    source = checkout_copy(tmp_path)
+    shutil.rmtree(source / "model_repository" / "image_decode" / "1")
+    with pytest.raises(ImageError, match=r"image_decode: the model is not built. Run `make models`"):
+        image.build(source, cpu_base, "triton-byoc:test-never")
+
+
+def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with (
+        pytest.raises(ImageError, match=r"No Docker engine answers: .* Start Docker, or point DOCKER_HOST"),
+        engine.connected(),
+    ):
+        pass
+
+
+def checkout_copy(directory: Path) -> Path:
+    """A copy of what images are built from, with the wheels that were downloaded already."""
+    source = directory / "checkout"
+    source.mkdir()
+    for name in ("byoc", "docker", "model_repository", "python_backend_models", "requirements", "serve", "build/image"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, source)
+    return source

@@ -106,7 +106,11 @@ $(UV): | system
 lint: setup ## check formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy serve byoc tests bench docs
+	$(BIN)/mypy serve byoc tests bench docs examples
+	MYPYPATH=python_backend_models/backends/python $(BIN)/mypy python_backend_models docker/cpu-base/assemble.py
+	@for model in model_repository/*/build.py; do \
+	  (cd $$(dirname $$model) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; \
+	done
 
 fmt: setup ## format, and mend what the linter can mend
 	$(BIN)/ruff format .

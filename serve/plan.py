@@ -39,6 +39,7 @@ class Machine:
         free: tells whether a TCP port can be listened on.
         work_dir: a directory for sockets and rendered files that is this container's own.
         environment: the environment variables that children inherit.
+        drain_seconds: how long requests in flight may take once `serve` is told to stop.
     """
 
     gpus: int
@@ -47,6 +48,7 @@ class Machine:
     work_dir: Path
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     processors: int = 1
+    drain_seconds: int = DRAIN_SECONDS
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Plan:
         port: the SageMaker port.
         admin_socket: HAProxy's command socket, or None without HAProxy.
         restarts_tritonserver: whether the end of tritonserver is mended, rather than the end of it all.
+        drain_seconds: how long requests in flight may take once `serve` is told to stop.
         warnings: what the operator should know.
     """
 
@@ -82,6 +85,7 @@ class Plan:
     port: int
     admin_socket: Path | None
     restarts_tritonserver: bool
+    drain_seconds: int
     warnings: tuple[str, ...]
 
     def describe(self) -> str:
@@ -171,6 +175,7 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         admin_socket=work.admin_socket if with_haproxy else None,
         # One model: SageMaker replaces the instance. Many: that would lose all of them, so they are loaded again.
         restarts_tritonserver=settings.multi_model and not native,
+        drain_seconds=machine.drain_seconds,
         warnings=() if native or with_haproxy else (NO_HAPROXY,),
     )
 
@@ -193,7 +198,7 @@ def _tritonserver(
         ports=ports,
         gpus=machine.gpus,
         # Behind the gateway the front door has drained before Triton is told to stop.
-        exit_timeout_seconds=DRAIN_SECONDS if settings.frontend == "native" else 2,
+        exit_timeout_seconds=machine.drain_seconds if settings.frontend == "native" else 2,
     )
     environment = tritonserver_environment(settings, machine.environment, repository.default_model)
     return Child("tritonserver", arguments, environment)
@@ -210,7 +215,7 @@ def _front_door(settings: Settings, repository: Repository, machine: Machine, po
         metrics_socket=work.metrics_socket,
         admin_socket=work.admin_socket,
         tenant_table=work.tenant_table,
-        drain_seconds=DRAIN_SECONDS,
+        drain_seconds=machine.drain_seconds,
         threads=max(1, machine.processors // PROCESSORS_PER_FRONT_DOOR_THREAD),
     )
 
@@ -231,7 +236,7 @@ def _app_options(
         ping_mode=settings.ping_mode,
         watched_models=models,
         max_concurrent_transforms=settings.thread_count,
-        drain_seconds=DRAIN_SECONDS,
+        drain_seconds=machine.drain_seconds,
         multi_model=_multi_model_options(settings, repository, machine, ports) if settings.multi_model else None,
     )
 

@@ -62,6 +62,11 @@ class Process:
         """Tell whether it has not ended yet."""
         return self._process.returncode is None
 
+    @property
+    def status(self) -> int | None:
+        """Return its status, negative for a signal, or None while it runs."""
+        return self._process.returncode
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         if self.running:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve.front_door.admin import AdminSession
-from serve.plan import DRAIN_SECONDS, Child, Plan
+from serve.plan import Child, Plan
 from serve.process import Process, exit_status, how_it_ended
 
 __all__ = ["supervise"]
@@ -67,7 +67,7 @@ class _Supervisor:
 
     def _told_to_stop(self, number: signal.Signals) -> None:
         if not self._ending.is_set():
-            logger.info("%s: finishing what is in flight, %d s at most", number.name, DRAIN_SECONDS)
+            logger.info("%s: finishing what is in flight, %d s at most", number.name, self._plan.drain_seconds)
         self._ending.set()
 
     def _fail(self, status: int) -> None:
@@ -117,13 +117,15 @@ class _Supervisor:
         front = self._processes.get(self._plan.children[-1].name)
         if front is None or not front.running:
             return True
+        seconds = self._plan.drain_seconds
         if self._plan.admin_socket is None:  # the app and tritonserver drain by themselves on SIGTERM
-            return await front.stop(DRAIN_SECONDS + APP_STOP_SECONDS)
-        try:
-            return await asyncio.wait_for(_drain_haproxy(front, self._plan.admin_socket), DRAIN_SECONDS)
-        except asyncio.TimeoutError:
-            logger.warning("requests were still in flight after %d s: they are cut off", DRAIN_SECONDS)
-            return False
+            ended = await front.stop(seconds + APP_STOP_SECONDS)
+            answered = ended and front.status in (0, -signal.SIGTERM)  # the signal: it had not begun to listen
+        else:
+            answered = await _drain_haproxy(front, self._plan.admin_socket, seconds)
+        if not answered:
+            logger.warning("requests were still in flight after %d s: they are cut off", seconds)
+        return answered
 
     async def _stop_all(self, deadline: float) -> None:
         """Stop what still runs, the front door first, tritonserver last."""
@@ -137,8 +139,9 @@ class _Supervisor:
                 logger.warning("%s did not end within %.0f s and was killed", child.name, seconds)
 
 
-async def _drain_haproxy(haproxy: Process, admin_socket: Path) -> bool:
-    """Let HAProxy stop softly; return once it has ended or nothing has been in flight for a while."""
+async def _drain_haproxy(haproxy: Process, admin_socket: Path, seconds: float) -> bool:
+    """Let HAProxy stop softly; return whether it has ended, or nothing was in flight for a while, within `seconds`."""
+    deadline = time.monotonic() + seconds
     try:
         async with AdminSession(admin_socket) as session:
             haproxy.send(signal.SIGUSR1)
@@ -147,6 +150,8 @@ async def _drain_haproxy(haproxy: Process, admin_socket: Path) -> bool:
                 await asyncio.sleep(POLL_SECONDS)
                 if await session.in_flight("sagemaker"):
                     quiet_since = time.monotonic()
+                if time.monotonic() > deadline:
+                    return False
     except (EOFError, OSError):  # HAProxy has ended, or had not begun to listen
         haproxy.send(signal.SIGUSR1)
     return True

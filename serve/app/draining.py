@@ -31,12 +31,13 @@ class Draining:
         app.middlewares.append(self._count)
         app.on_response_prepare.append(self._say_goodbye)
 
-    async def finish(self, seconds: float) -> None:
-        """Return when the clients have gone quiet, or after `seconds`."""
+    async def finish(self, seconds: float) -> bool:
+        """Wait until the clients have gone quiet; return whether they have within `seconds`."""
         self._ending = True
         self._last_end = started = time.monotonic()
         while time.monotonic() - started < seconds and not self._quiet:  # noqa: ASYNC110 (quiet is no event)
             await asyncio.sleep(POLL_SECONDS)
+        return not self._in_flight
 
     @property
     def _quiet(self) -> bool:

@@ -35,8 +35,8 @@ READY_POLL_SECONDS = 0.2
 CUT_SECONDS = 0.5
 
 
-async def run(options: AppOptions) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what is in flight."""
+async def run(options: AppOptions) -> bool:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight; return whether all of it was answered."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -57,12 +57,12 @@ async def run(options: AppOptions) -> None:
             invocations = Invocations(triton, session, options.inference_type, killed)
             ModelRoutes(multi_model.tenants, invocations).register(app.router)
         SystemRoutes(options, session, reason_not_ready).register(app.router)
-        await _serve(app, options, reason_not_ready, stop)
+        return await _serve(app, options, reason_not_ready, stop)
 
 
 async def _serve(
     app: web.Application, options: AppOptions, reason_not_ready: ReasonNotReady, stop: asyncio.Event
-) -> None:
+) -> bool:
     draining = Draining(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CUT_SECONDS, keepalive_timeout=75)
     await runner.setup()
@@ -72,8 +72,8 @@ async def _serve(
         await site.start()
         await stop.wait()
         await site.stop()
-        if options.socket is None:  # HAProxy has drained before it tells the app to stop
-            await draining.finish(options.drain_seconds)
+        # Behind HAProxy nothing is in flight any more.
+        return options.socket is not None or await draining.finish(options.drain_seconds)
     finally:
         announcing.cancel()
         await runner.cleanup()

@@ -44,9 +44,9 @@ class FrontDoor:
         tenant_table: a file, tenant → model, which the app keeps up to date; see `routes`.
         drain_seconds: how long requests in flight may take once it stops.
         body_seconds: how long a client may take to send a body.
-        threads: HAProxy's threads. Threads that share few processors cost more than they bring.
         answer_seconds: how long a model may take to answer; SageMaker itself gives up after 60 s, asynchronous
             endpoints after an hour.
+        threads: HAProxy's threads. Threads that share few processors cost more than they bring.
     """
 
     port: int

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
+from boto3.exceptions import S3UploadFailedError
 from botocore import exceptions as boto
 from botocore.config import Config
 
@@ -130,7 +131,7 @@ def error_code(error: boto.ClientError) -> str:
 
 
 def explain(error: Exception) -> ByocError:
-    """What an error of boto3 means for the user, with what to do about it. The original is not chained: see callers."""
+    """What an error of boto3 means for the user, with what to do about it."""
     if isinstance(error, boto.ClientError):
         return _explain_refusal(error)
     if isinstance(error, boto.NoRegionError):
@@ -139,7 +140,9 @@ def explain(error: Exception) -> ByocError:
         return CredentialsError(f"No usable AWS credentials ({error})", f"{_CREDENTIALS_REMEDY}.")
     if isinstance(error, boto.SSOError | boto.TokenRetrievalError):
         return CredentialsError(f"The AWS sign-in has run out ({error})", "Run `aws sso login`, then try again.")
-    if isinstance(error, boto.HTTPClientError):
+    if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, boto.ClientError):
+        return _explain_refusal(error.__context__)
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
         return AwsError(f"AWS cannot be reached: {error}", "Check the network, the proxy settings and the region.")
     return AwsError(f"{type(error).__name__}: {error}")
 

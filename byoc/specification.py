@@ -55,7 +55,7 @@ def _s3_uri(value: str) -> str:
 
 
 def _image_uri(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z0-9.:-]+/[a-z0-9._/-]+(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", value):
+    if not re.fullmatch(r"[a-zA-Z0-9.:-]+/[a-z0-9][a-z0-9._/-]+(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?", value):
         raise ValueError(f"{value!r} is not an image: expected ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG")
     return value
 

@@ -62,14 +62,14 @@ def scale(
     as_json: Json = False,
 ) -> None:
     """Let the number of instances follow the load, between --min and --max; --off stops that."""
+    if not off and (maximum is None or invocations is None or minimum > maximum):
+        raise typer.BadParameter("scaling needs --max (not below --min) and --invocations; or --off")
     session = aws.connect(region, profile)
     variants = _variants(session, endpoint, variant)
-    if off:
+    if maximum is None or off:
         for name in scaling.current(session, endpoint, variants):
             scaling.unscale(session, endpoint, name)
     else:
-        if maximum is None or invocations is None or minimum > maximum:
-            raise typer.BadParameter("scaling needs --max (not below --min) and --invocations; or --off")
         for name in variants:
             wanted = Scaling(name, minimum, maximum, invocations, scale_in_cooldown, scale_out_cooldown)
             scaling.scale(session, endpoint, wanted)

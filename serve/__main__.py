@@ -22,6 +22,7 @@ __all__ = ["main"]
 logger = logging.getLogger("serve")
 
 USAGE_ERROR = 2
+PORT = "SAGEMAKER_BIND_TO_PORT"
 
 
 def main() -> None:
@@ -40,6 +41,9 @@ def main() -> None:
         if options.print_plan:
             print(plan.describe())  # noqa: T201
             return
+        if not _is_free(plan.port):
+            message = f"{PORT}='{plan.port}': expected a free port, another program listens on this one"
+            sys.exit(_refuse(SettingsError(message)))
         for warning in plan.warnings:
             logger.warning("%s", warning)
         logger.info("serving %s on port %d", plan.endpoint, plan.port)

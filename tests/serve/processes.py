@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -28,7 +28,7 @@ def child(serve: RunningServe, name: str) -> psutil.Process:
     """
     for process in psutil.Process(serve.process.pid).children():
         arguments = process.cmdline()
-        if "serve.app" in arguments if name == "app" else arguments[:1] and os.path.basename(arguments[0]) == name:
+        if "serve.app" in arguments if name == "app" else arguments[:1] and Path(arguments[0]).name == name:
             return process
     raise LookupError(f"{name} does not run")
 

@@ -180,7 +180,9 @@ def start_request(pool: ThreadPoolExecutor, serve: RunningServe, seconds: float)
     before = {process.pid: process.num_ctx_switches() for process in stubs(serve)}
     answer = pool.submit(send, serve.port, body=text_request(seconds=seconds))
     await_true(
-        lambda: json_metric(serve) > 0 or {process.pid: process.num_ctx_switches() for process in stubs(serve)} != before,
+        lambda: (
+            json_metric(serve) > 0 or {process.pid: process.num_ctx_switches() for process in stubs(serve)} != before
+        ),
         "the model works on the request",
     )
     return answer

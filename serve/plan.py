@@ -11,7 +11,12 @@ from serve.app.options import AppOptions, MultiModelOptions
 from serve.front_door import FrontDoor, render
 from serve.repository import Repository
 from serve.settings import PortRange, Settings, SettingsError
-from serve.triton.command import TritonPorts, tritonserver_arguments, tritonserver_environment
+from serve.triton.command import (
+    NOISE_WITHOUT_GPU,
+    TritonPorts,
+    tritonserver_arguments,
+    tritonserver_environment,
+)
 
 __all__ = ["Child", "Machine", "Plan", "make_plan"]
 
@@ -53,11 +58,19 @@ class Machine:
 
 @dataclass(frozen=True)
 class Child:
-    """A program to start. `environment` is None where it inherits serve's own."""
+    """A program to start.
+
+    Attributes:
+        name: what its lines in the log begin with.
+        arguments: the program and its arguments.
+        environment: None where it inherits serve's own.
+        noise: a pattern of lines that are not worth forwarding.
+    """
 
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str] | None = field(default=None, repr=False)
+    noise: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +214,7 @@ def _tritonserver(
         exit_timeout_seconds=machine.drain_seconds if settings.frontend == "native" else 2,
     )
     environment = tritonserver_environment(settings, machine.environment, repository.default_model)
-    return Child("tritonserver", arguments, environment)
+    return Child("tritonserver", arguments, environment, noise=NOISE_WITHOUT_GPU if machine.gpus == 0 else None)
 
 
 def _front_door(settings: Settings, repository: Repository, machine: Machine, ports: TritonPorts) -> FrontDoor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import re
 import signal
 import sys
 from collections import deque
@@ -31,6 +32,7 @@ class Process:
         self.name = child.name
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
+        self._noise = re.compile(child.noise) if child.noise else None
         self._forwarding = asyncio.create_task(self._forward())
 
     @classmethod
@@ -102,6 +104,8 @@ class Process:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
+            if self._noise and self._noise.search(text):
+                continue
             self.last_lines.append(text)
             print(f"{self.name}: {text}", flush=True)  # noqa: T201 (the container's log is standard output)
 

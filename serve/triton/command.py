@@ -9,10 +9,17 @@ from pathlib import Path
 
 from serve.settings import Settings
 
-__all__ = ["HEADER_PATTERN", "TritonPorts", "tritonserver_arguments", "tritonserver_environment"]
+__all__ = ["HEADER_PATTERN", "NOISE_WITHOUT_GPU", "TritonPorts", "tritonserver_arguments", "tritonserver_environment"]
 
 # Which HTTP headers reach models, as request parameters. HAProxy lower-cases header names on the way.
 HEADER_PATTERN = "(?i)x-amzn-sagemaker-.*"
+
+# What tritonserver logs as an error or a warning wherever there is no GPU, although nothing is wrong.
+NOISE_WITHOUT_GPU = (
+    r"CudaDriverHelper has not been initialized"
+    r"|unable to create stream for .*: CUDA driver version is insufficient"
+    r"|failed to allocate pinned system memory: no pinned memory pool"
+)
 
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)

@@ -210,8 +210,8 @@ def _tritonserver(
         models=models,
         ports=ports,
         gpus=machine.gpus,
-        # Behind the gateway the front door has drained before Triton is told to stop.
-        exit_timeout_seconds=machine.drain_seconds if settings.frontend == "native" else 2,
+        # Behind the gateway nothing is in flight by then, but Python models have something to finalize.
+        exit_timeout_seconds=machine.drain_seconds,
     )
     environment = tritonserver_environment(settings, machine.environment, repository.default_model)
     return Child("tritonserver", arguments, environment, noise=NOISE_WITHOUT_GPU if machine.gpus == 0 else None)

@@ -42,12 +42,12 @@ def connected() -> Iterator[docker.DockerClient]:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(what: str, remedy: str = "") -> Iterator[None]:
     """Turn a refusal of the engine within the block into an ImageError that says what was being done."""
     try:
         yield
     except APIError as error:
-        raise ImageError(f"{what}: {error.explanation or error}") from error
+        raise ImageError(f"{what}: {error.explanation or error}", remedy) from error
 
 
 def output_of(client: docker.DockerClient, image: str, command: list[str]) -> str:

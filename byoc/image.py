@@ -66,29 +66,29 @@ class BuiltImage:
         return {"tag": self.tag, "id": self.id, "base": self.base, "added_size": self.added_size, "added": layers}
 
 
-def build(source: Path, base: str, tag: str, context: Path | None = None) -> BuiltImage:
-    """Build the image from a checkout on `base`, which is pulled when it is not here.
+def build(source: Path, base: str, tag: str, context: Path | None = None, profile: str | None = None) -> BuiltImage:
+    """Build the image from a checkout on `base`, pulled (from ECR as the AWS `profile`) when it is not here.
 
     Raises:
         ConfigurationError: `source` is no checkout.
         ImageError: no engine answers, the base image is none of Triton's, or the build fails.
     """
     with engine.connected() as client:
-        context = _stage(client, source, base, context)
+        context = _stage(client, source, base, context, profile)
         _run_build(client, context, tag, {"BASE_IMAGE": base}, _labels(client, source, base))
         return BuiltImage(tag, str(client.images.get(tag).id), base, added_layers(client, tag, base))
 
 
-def stage(source: Path, base: str, context: Path | None = None) -> Path:
+def stage(source: Path, base: str, context: Path | None = None, profile: str | None = None) -> Path:
     """Write the build context for `base` (default: build/image in the checkout), for a `docker build` by hand too."""
     with engine.connected() as client:
-        return _stage(client, source, base, context)
+        return _stage(client, source, base, context, profile)
 
 
-def _stage(client: docker.DockerClient, source: Path, base: str, context: Path | None) -> Path:
+def _stage(client: docker.DockerClient, source: Path, base: str, context: Path | None, profile: str | None) -> Path:
     context = context or source / "build" / "image"
     build_context.checkout(source)
-    registry.ensure_local(client, base)
+    registry.ensure_local(client, base, profile)
     target = _target_of(client, base)
     terminal.note(f"{base}: Python {target.python}, glibc {target.glibc}, {target.machine}")
     with terminal.waiting("Staging wheels and models"):
@@ -131,7 +131,7 @@ def _target_of(client: docker.DockerClient, base: str) -> Target:
         remedy = "Use a sagemaker-tritonserver image, or `byoc build --cpu`."
         raise ImageError(f"{base} has no /opt/tritonserver/bin/tritonserver", remedy)
     if tuple(map(int, found["python"].split(".")[:2])) < (3, 10):
-        raise ImageError(f"{base} has Python {found['python']}", "Use a base image of 23.12 or later: Python 3.10.")
+        raise ImageError(f"{base} has Python {found['python']}", "Use a sagemaker-tritonserver of 24.05 or later.")
     return Target(**found)
 
 

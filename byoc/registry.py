@@ -59,8 +59,8 @@ def ecr_login(session: Aws) -> Login:
     return Login(username, password)
 
 
-def ensure_local(client: docker.DockerClient, image: str) -> None:
-    """Pull `image` unless the engine has it; with the caller's AWS credentials if it is in ECR.
+def ensure_local(client: docker.DockerClient, image: str, profile: str | None = None) -> None:
+    """Pull `image` unless the engine has it; with the caller's AWS credentials, those of `profile`, if it is in ECR.
 
     Raises:
         ImageError: there is no such image, or it may not be pulled.
@@ -69,8 +69,8 @@ def ensure_local(client: docker.DockerClient, image: str) -> None:
         client.images.get(image)
     except ImageNotFound:
         region = ecr_region(image)
-        login = ecr_login(aws.connect(region)).config() if region else None
-        with engine.explained(f"pulling {image}"):
+        login = ecr_login(aws.connect(region, profile)).config() if region else None
+        with engine.explained(f"pulling {image}", "Check its name; `docker login` if its registry wants it."):
             for event in engine.follow_layers(client.api.pull(image, stream=True, decode=True, auth_config=login)):
                 if "error" in event:
                     raise ImageError(f"pulling {image}: {event['error']}") from None

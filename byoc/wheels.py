@@ -104,8 +104,7 @@ def build(source: Path, directory: Path) -> None:
         tree = Path(scratch) / "source"
         tree.mkdir()
         for name in ("pyproject.toml", "README.md", "LICENSE"):
-            if (source / name).is_file():
-                shutil.copy2(source / name, tree)
+            shutil.copy2(source / name, tree)
         # A copy, because setuptools would take what an earlier build left in the checkout's build directory.
         for package in ("serve", "byoc"):
             shutil.copytree(source / package, tree / package, ignore=shutil.ignore_patterns("__pycache__", ".*"))

@@ -56,10 +56,10 @@ def build(
     """
     chosen = _base(base, cpu, source, debian, region, profile)
     if stage is not None:
-        image.stage(source, chosen, stage)
+        image.stage(source, chosen, stage, profile)
         terminal.result(f"docker build --build-arg BASE_IMAGE={chosen} --tag {tag} {stage}")
         return
-    built = image.build(source, chosen, tag)
+    built = image.build(source, chosen, tag, profile=profile)
     if as_json:
         terminal.print_json(built.summary())
         return

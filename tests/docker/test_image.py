@@ -164,6 +164,5 @@ def checkout_copy(directory: Path) -> Path:
     for name in ("byoc", "docker", "model_repository", "python_backend_models", "requirements", "serve", "build/image"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        if (ROOT / name).is_file():
-            shutil.copy2(ROOT / name, source)
+        shutil.copy2(ROOT / name, source)
     return source

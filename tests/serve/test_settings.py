@@ -19,6 +19,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "multi_model": ({"true": True, "True": True, "1": True, "false": False, "0": False}, ("yes", "tru", "2")),
     "base_dir": ({"/opt/ml": Path("/opt/ml"), "/a b": Path("/a b")}, ()),
     "install_dir": ({"/opt/tritonserver": Path("/opt/tritonserver")}, ()),
+    "shared_models_dir": ({"/opt/model_repository": Path("/opt/model_repository")}, ()),
     "frontend": ({"gateway": "gateway", "native": "native"}, ("Native", "haproxy")),
     "default_model_name": ({"a": "a", "a b": "a b", "a --load-model=b": "a --load-model=b"}, ("a/b", "..", ".")),
     "load_models": ({"a": ("a",), "a, b,c": ("a", "b", "c")}, ("a/b", "a,../b", "a,..")),

@@ -89,7 +89,11 @@ def as_kserve(
     except (InferenceServerException, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--kserve json cannot carry this: {error}", "Use --kserve binary.") from error
     body, header_size = InferenceServerClient.generate_request_body([tensor])
-    return Payload(bytes(body), f"{BINARY_JSON}{header_size}" if form == "binary" else "application/json")
+    if form == "binary":
+        return Payload(bytes(body), f"{BINARY_JSON}{header_size}")
+    request = json.loads(body)
+    del request["parameters"]["binary_data_output"]  # tritonclient asks for binary outputs whatever the inputs are
+    return Payload(json.dumps(request).encode(), "application/json")
 
 
 def _array(payload: Payload, shape: tuple[int, ...] | None) -> npt.NDArray[Any]:
@@ -143,7 +147,9 @@ def readable(body: bytes, content_type: str) -> str | None:
 
 
 def _describe(name: str, array: npt.NDArray[Any]) -> str:
-    values = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.flat]
+    values = [
+        value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in array.ravel().tolist()
+    ]
     more = f", … {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
     shown = ", ".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in values[:_SHOWN_VALUES])
     return f"{name} {array.dtype}{list(array.shape)}: {shown}{more}"

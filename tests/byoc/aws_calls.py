@@ -27,6 +27,13 @@ _S3 = (
     ("DELETE", True, "uploadId", "AbortMultipartUpload"),
 )
 
+# How a request of SageMaker's runtime does: the last part of its path.
+_RUNTIME = {
+    "invocations": "InvokeEndpoint",
+    "async-invocations": "InvokeEndpointAsync",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+}
+
 
 @dataclass(frozen=True)
 class Call:
@@ -52,6 +59,8 @@ def identify(environ: dict[str, Any], body: bytes) -> Call | None:
         return Call(service, target.rpartition(".")[2], region)
     if service == "s3":
         return Call(service, _s3_operation(environ), region)
+    if environ["PATH_INFO"].startswith("/endpoints/"):
+        return Call(service, _RUNTIME[environ["PATH_INFO"].rpartition("/")[2]], region)
     form = parse_qs(body.decode("latin-1"))
     return Call(service, form.get("Action", ["?"])[0], region)
 

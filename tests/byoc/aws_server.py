@@ -95,7 +95,7 @@ class AwsServer:
     def _answer(
         self, call: Call, body: bytes, moto: Callable[..., Iterable[bytes]], environ: dict[str, Any], start: Any
     ) -> Iterable[bytes]:
-        if call.service != "sagemaker":
+        if call.service != "sagemaker" or call.operation.startswith("Invoke"):
             return list(moto(environ, start))
         request = json.loads(body)
         with self._lock:

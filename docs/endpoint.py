@@ -1,0 +1,101 @@
+"""Writes docs/endpoint.md and docs/endpoint.schema.json from the keys in `byoc/specification.py`: `make docs`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from byoc.specification import AsyncInference, DataCapture, Specification, Variant, Vpc
+
+__all__ = ["PAGE", "SCHEMA", "render", "schema"]
+
+PAGE = Path(__file__).with_suffix(".md")
+SCHEMA = Path(__file__).with_suffix(".schema.json")
+
+HEAD = """\
+# `endpoint.yaml`
+
+<!-- Written by `make docs` from byoc/specification.py. Change the keys there. -->
+
+What `byoc deploy` makes. `byoc init` writes one with comments. The names are those of SageMaker's API, in snake case.
+Paths are relative to the file. A key that is unknown, missing or wrong stops `byoc` with one line that names file, line
+and key. Options of `byoc deploy` take the place of the keys of the same name.
+
+[endpoint.schema.json](endpoint.schema.json) is the same as a JSON Schema, for editors: with the YAML language server,
+`# yaml-language-server: $schema=PATH/endpoint.schema.json` in the first line.
+"""
+SECTIONS = (
+    ("At the top", Specification, ""),
+    (
+        "`variants`",
+        Variant,
+        "A list. Each has the keys below, and those at the top that say what it runs and on what: a variant's own take "
+        "the place of the top's, and its `environment` is added to the top's.",
+    ),
+    ("`async_inference`", AsyncInference, ""),
+    ("`data_capture`", DataCapture, ""),
+    ("`vpc`", Vpc, ""),
+)
+OWN_OF_VARIANT = ("name", "weight")
+
+
+def schema() -> str:
+    """Return the JSON Schema."""
+    return json.dumps(Specification.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def render() -> str:
+    """Return the page."""
+    return HEAD + "".join(_section(title, model, text) for title, model, text in SECTIONS)
+
+
+def _section(title: str, model: Any, text: str) -> str:
+    definition = model.model_json_schema()
+    rows = [
+        _row(name, described, name in definition.get("required", []))
+        for name, described in definition["properties"].items()
+        if model is not Variant or name in OWN_OF_VARIANT
+    ]
+    intro = f"\n{text}\n" if text else ""
+    return f"\n## {title}\n{intro}\n| Key | Values | Meaning |\n|---|---|---|\n" + "".join(rows)
+
+
+def _row(name: str, described: dict[str, Any], required: bool) -> str:
+    values = _values(described)
+    meaning = described.get("description", "")
+    if required:
+        values += ", required"
+    elif described.get("default") not in (None, [], {}):
+        values += f", default `{json.dumps(described['default'])}`"
+    return f"| `{name}` | {values} | {meaning} |\n".replace("…/", "…/")
+
+
+def _values(described: dict[str, Any]) -> str:
+    """The values that a key takes, in words."""
+    if "anyOf" in described:
+        return " or ".join(_values(choice) for choice in described["anyOf"] if choice.get("type") != "null")
+    if "$ref" in described:
+        section = re.sub(r"(?<!^)(?=[A-Z])", "_", described["$ref"].rpartition("/")[2]).lower()
+        return "keys, see below" if section != "variant" else "variant"
+    if "enum" in described:
+        return " or ".join(f"`{value}`" for value in described["enum"])
+    kinds = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
+    if described["type"] == "array":
+        return f"list of {_values(described['items'])}"
+    if described["type"] == "object":
+        return "names with texts"
+    return kinds[described["type"]] + _bounds(described)
+
+
+def _bounds(described: dict[str, Any]) -> str:
+    low, high = described.get("minimum"), described.get("maximum")
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    return f", {low} or more" if low is not None else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
+    SCHEMA.write_text(schema(), encoding="utf-8")

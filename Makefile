@@ -89,15 +89,15 @@ bench-front-door: setup wrk ## measure the front door against Triton's own SageM
 docs: setup ## write docs/environment.md from the table in serve/settings.py
 	$(BIN)/python -m docs.environment
 
-# Without ARGS=--upgrade what is locked already stays as it is.
+# Without ARGS=--upgrade what is locked already stays as it is. The CPU base image has Debian's Python 3.11.
 UV      = build/uv/bin/uv
-COMPILE = $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header $(ARGS)
+COMPILE = $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-header $(ARGS)
 lock: $(UV) ## resolve the dependencies again (ARGS=--upgrade: take newer versions)
-	$(COMPILE) pyproject.toml --output-file requirements/serve.lock
-	$(COMPILE) pyproject.toml --extra byoc --extra models --extra dev --output-file requirements/dev.lock
-	$(COMPILE) requirements/cpu-base.in --output-file requirements/cpu-base.lock
-	$(COMPILE) requirements/installer.in --output-file requirements/installer.lock
-	$(COMPILE) --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
+	$(COMPILE) --python-version 3.10 pyproject.toml --output-file requirements/serve.lock
+	$(COMPILE) --python-version 3.10 pyproject.toml --extra byoc --extra models --extra dev --output-file requirements/dev.lock
+	cd requirements && $(COMPILE) --python-version 3.11 cpu-base.in --output-file cpu-base.lock
+	cd requirements && $(COMPILE) --python-version 3.10 installer.in --output-file installer.lock
+	$(COMPILE) --python-version 3.10 --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
 
 $(UV): | system
 	$(PYTHON) -m venv build/uv

@@ -10,7 +10,7 @@ endif
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 TRITON  = build/tritonserver
-export PATH := $(abspath $(BIN)):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
 .PHONY: help system wrk setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door clean

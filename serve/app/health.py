@@ -20,6 +20,9 @@ ANSWER_SECONDS = 1.0
 SILENCE_SECONDS = 10.0
 
 
+NOT_UP = "tritonserver does not accept requests: it still loads its models, or has ended; see the log"
+
+
 class Health:
     """Answers whether the default model and everything that it uses is ready.
 
@@ -45,7 +48,7 @@ class Health:
         except asyncio.TimeoutError:
             return self._when_silent("no answer within 1 s")
         except UnreachableError as error:
-            return f"tritonserver does not answer: {error}" if error.refused else self._when_silent(str(error))
+            return NOT_UP if error.refused else self._when_silent(str(error))
         self._last_answer, self._last_reason = time.monotonic(), reason
         return reason
 

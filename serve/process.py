@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import re
 import signal
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from serve.plan import Child
 
@@ -77,7 +79,9 @@ class Process:
     async def wait(self) -> int:
         """Wait for its end and for its last output; return its status, negative for a signal."""
         status = await self._process.wait()
-        # Its own children may hold the pipe open for longer: what they print then is no longer its last word.
+        # The processes of Triton's Python models outlive a tritonserver that is killed, and go on to hold their memory.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.wait([self._forwarding], timeout=1)
         return status
 

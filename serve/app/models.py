@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import logging
+import re
 from bisect import bisect_right
 from typing import Any
 
@@ -29,6 +30,11 @@ logger = logging.getLogger("serve.app")
 
 PAGE = 100
 TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
+
+NAME = "{name:[^/]+}"  # aiohttp's own pattern excludes braces
+
+# What JSON can write, but no file name.
+UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 STATUS: dict[type[Exception], int] = {
     AlreadyLoadedError: 409,
@@ -56,13 +62,13 @@ class ModelRoutes:
         """Add the routes. A model name is one segment of the path, percent-encoded where it must be."""
         router.add_route("POST", "/models", self._load)
         router.add_route("GET", "/models", self._list)
-        router.add_route("GET", "/models/{name}", self._get)
-        router.add_route("DELETE", "/models/{name}", self._unload)
-        router.add_route("POST", "/models/{name}/invoke", self._invoke)
+        router.add_route("GET", f"/models/{NAME}", self._get)
+        router.add_route("DELETE", f"/models/{NAME}", self._unload)
+        router.add_route("POST", f"/models/{NAME}/invoke", self._invoke)
 
     async def _load(self, request: web.Request) -> web.Response:
         name, url = _load_request(await request.read())
-        logger.info("loading %s from %s (target model %s)", name, url, request.headers.get(TARGET_MODEL, "not named"))
+        logger.info("loading %r from %s (target model %s)", name, url, request.headers.get(TARGET_MODEL, "not named"))
         try:
             await self._tenants.load(name, url)
         except (TenantError, ControlError) as error:
@@ -120,13 +126,15 @@ def _load_request(body: bytes) -> tuple[str, str]:
     expected = 'expected {"model_name": "…", "url": "…"}'
     try:
         content = json.loads(body)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"the body is not JSON ({error}): {expected}") from None
     if not isinstance(content, dict):
         raise RequestError(400, f"the body is a JSON {type(content).__name__}: {expected}")
     for key in ("model_name", "url"):
         if not isinstance(content.get(key), str) or not content[key]:
             raise RequestError(400, f"{key!r} is {content.get(key)!r}: {expected}, both of them text")
+        if UNWRITABLE.search(content[key]):
+            raise RequestError(400, f"{key!r} is {content[key]!r}: expected text without NUL and unpaired surrogates")
     if "/" in content["model_name"]:
         raise RequestError(400, f"'model_name' is {content['model_name']!r}: expected a name without '/'")
     return content["model_name"], content["url"]
@@ -135,7 +143,7 @@ def _load_request(body: bytes) -> tuple[str, str]:
 def _limit(text: str | None) -> int:
     if text is None:
         return PAGE
-    if not text.isdigit() or not 1 <= int(text) <= PAGE:
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= PAGE:
         raise RequestError(400, f"limit={text!r}: expected a whole number from 1 to {PAGE}")
     return int(text)
 

@@ -220,7 +220,10 @@ class Tenants:
             self._store.forget(tenant.name)
 
     def _inspect(self, url: str) -> Tenant:
-        directory = Path(url).resolve()
+        try:
+            directory = Path(url).resolve()
+        except (OSError, RuntimeError) as error:  # too long, or a symlink to itself
+            raise TenantLoadError(f"url {url!r} can't be read: {error}") from error
         if not directory.is_relative_to(self._models_dir.resolve()):
             raise TenantLoadError(f"url {url!r} is not inside of {self._models_dir}")
         if not directory.is_dir():

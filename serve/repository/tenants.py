@@ -38,7 +38,7 @@ REQUIRED_MEMORY_MB = "sagemaker.required_memory_mb"
 TENANT_PREFIX = "sagemaker.tenant_prefix"
 
 SEPARATOR = "--"
-PLAIN_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+PLAIN_NAME = re.compile(r"(?!.*_[0-9a-f]{16}$)[0-9A-Za-z][0-9A-Za-z._-]{0,99}")  # and unlike those of _digest
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
     if not models:
         raise _error(directory, "it holds no model (a directory with config.pbtxt or a numbered version directory)")
     configs = {name: read_config(path) for name, path in models.items()}
+    for name, config in configs.items():
+        _check_tensors(directory, name, config)
     own = {name: tuple(called for called in _called(config) if called in models) for name, config in configs.items()}
     shared = _shared(directory, configs, models, shared_models)
     entry = _entry(directory, own)
@@ -138,6 +140,8 @@ def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *
         for step in config.ensemble_scheduling.step:
             step.model_name = names.get(step.model_name, step.model_name)
         config.parameters[TENANT_PREFIX].string_value = f"{names[tenant.entry]}{SEPARATOR}"
+        for group in config.instance_group:
+            group.ClearField("name")  # Triton then names it after the model, which no other tenant has
         if on_cpu:
             place_on_cpu(config)
         write_config(target, config)
@@ -169,6 +173,20 @@ def _size_inside(directory: Path) -> int:
                 )
         size += sum(path.stat().st_size for path in (Path(parent, name) for name in files) if path.exists())
     return size
+
+
+def _check_tensors(directory: Path, name: str, config: Any) -> None:
+    """Refuse an ensemble that writes a tensor twice: Triton would run its steps for ever, whatever is asked of it."""
+    written = {tensor.name for tensor in config.input} if config.HasField("ensemble_scheduling") else set()
+    for step in config.ensemble_scheduling.step:
+        for tensor in step.output_map.values():
+            if tensor in written:
+                raise _error(
+                    directory,
+                    f"the step {step.model_name!r} of {_shown(name)} writes the tensor {tensor!r}, which is an input "
+                    "of the ensemble or an output of another step: give each tensor a name of its own",
+                )
+            written.add(tensor)
 
 
 def _called(config: Any) -> Iterator[str]:
@@ -239,7 +257,7 @@ def _required_bytes(model: Path, config: Any) -> int:
     text = _parameter(config, REQUIRED_MEMORY_MB)
     if not text:
         return 0
-    if not text.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise RepositoryError(
             f"{model / 'config.pbtxt'}: parameter {REQUIRED_MEMORY_MB!r} is {text!r}: expected a whole number of MiB"
         )

@@ -166,7 +166,7 @@ def test_a_client_that_leaves_before_the_answer(probe: RunningServe) -> None:
 
 
 def test_both_front_ends_give_the_same_statuses(classifier_gateway: RunningServe, classifier_app: RunningServe) -> None:
-    """Kept beside the table above: a mistake added to it without a status of its own is compared here."""
+    """Bodies at the border between what HAProxy takes for KServe JSON and what it leaves to the app."""
 
     def status(serve: RunningServe, body: bytes) -> int:
         return send(serve.port, body=body, headers={"Content-Type": "application/octet-stream"}).status

@@ -1,0 +1,88 @@
+"""`/ping`: whether an invocation would be answered right now."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.serve.client import send, text_request
+from tests.serve.conftest import BaseDir
+from tests.serve.processes import await_true, child, kill, stubs
+from tests.serving import RunningServe, running_serve
+
+SAGEMAKER_WAITS_SECONDS = 2.0
+
+
+def test_ready(classifier: RunningServe) -> None:
+    for method in ("GET", "POST"):
+        answer = send(classifier.port, method, "/ping")
+        assert (answer.status, answer.content_type.partition(";")[0]) == (200, "application/json")
+
+
+def not_ready(serve: RunningServe) -> str:
+    """Return why. Before the app has begun to listen, HAProxy tells that."""
+    answer = send(serve.port, "GET", "/ping")
+    assert answer.status == 503
+    return answer.error()
+
+
+def test_native(classifier_native: RunningServe) -> None:
+    assert send(classifier_native.port, "GET", "/ping").status == 200
+
+
+@pytest.mark.parametrize("haproxy", [True, False], ids=["gateway", "app"])
+def test_not_ready_with_a_reason_until_the_model_is_loaded(base_dir: BaseDir, haproxy: bool) -> None:
+    directory = base_dir("late")
+    with running_serve(directory, haproxy=haproxy, await_ready=False) as serve:
+        await_true(lambda: serve.ping() is not None and stubs(serve), "the model is being loaded and /ping answered")
+        await_true(lambda: "still loads its models" in not_ready(serve), "the app tells why")
+        assert send(serve.port, body=text_request()).status == 503
+        (directory / "model" / "late" / "go").touch()
+        serve.await_ready()
+
+
+def test_answered_in_time_while_every_instance_is_busy(probe: RunningServe) -> None:
+    """Two instances; twelve requests of half a second each keep them busy for three seconds."""
+    with ThreadPoolExecutor(12) as pool:
+        requests = [pool.submit(send, probe.port, body=text_request(seconds=0.5)) for _ in range(12)]
+        pings = []
+        while not all(request.done() for request in requests):
+            started = time.monotonic()
+            assert send(probe.port, "GET", "/ping").status == 200
+            pings.append(time.monotonic() - started)
+        assert {request.result().status for request in requests} == {200}
+    assert len(pings) >= 5
+    assert max(pings) < SAGEMAKER_WAITS_SECONDS
+
+
+@pytest.mark.parametrize("haproxy", [True, False], ids=["gateway", "app"])
+def test_a_dead_process_of_a_python_model(base_dir: BaseDir, haproxy: bool) -> None:
+    """Triton itself goes on to call the model ready. What is found out must outlive the app."""
+    with running_serve(base_dir("probe"), haproxy=haproxy) as serve:
+        kill(stubs(serve)[0])
+        await_true(lambda: serve.ping() == 503, "/ping notices")
+        answer = send(serve.port, "GET", "/ping")
+        assert (answer.status, "probe_0: a process of this model instance group has died" in answer.error()) == (
+            503,
+            True,
+        )
+        app = child(serve, "app")
+        kill(app)
+        app.wait(10)
+        await_true(lambda: serve.ping() in (200, 503) and "app was ended" in serve.output(), "the app runs again")
+        for _ in range(20):
+            assert serve.ping() in (503, None)
+
+
+def test_live_mode_asks_for_no_model(base_dir: BaseDir) -> None:
+    with running_serve(base_dir("probe"), {"SAGEMAKER_TRITON_OVERRIDE_PING_MODE": "live"}) as serve:
+        kill(stubs(serve)[0])
+        assert {serve.ping() for _ in range(10)} == {200}
+
+
+def test_execution_parameters(classifier: RunningServe) -> None:
+    answer = send(classifier.port, "GET", "/execution-parameters")
+    assert answer.status == 200
+    assert answer.json() == {"MaxConcurrentTransforms": 8, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 6}

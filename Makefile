@@ -13,7 +13,7 @@ TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help system wrk setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door clean
+.PHONY: help system wrk setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -85,6 +85,9 @@ test: models wrk ## set up everything and run the tests (ARGS=tests/serve)
 
 bench-front-door: setup wrk ## measure the front door against Triton's own SageMaker port
 	@$(BIN)/python -m bench.front_door $(ARGS)
+
+bench-multi-model: models ## measure a multi-model endpoint against Triton's own SageMaker port
+	@$(BIN)/python -m bench.multi_model $(ARGS)
 
 docs: setup ## write docs/environment.md from the table in serve/settings.py
 	$(BIN)/python -m docs.environment

@@ -103,7 +103,7 @@ class _Container(_Keys):
         default=None, description="How long the container may take until `/ping` answers 200 (SageMaker: 480)."
     )
     model_data_download_timeout_in_seconds: Timeout | None = Field(
-        default=None, description="How long fetching and extracting the model may take (SageMaker: 3600)."
+        default=None, description="How long fetching and extracting the model may take."
     )
 
     @model_validator(mode="after")
@@ -149,8 +149,8 @@ class DataCapture(_Keys):
 class Vpc(_Keys):
     """Your own network, for the containers."""
 
-    security_group_ids: list[str] = Field(min_length=1, max_length=5)
-    subnets: list[str] = Field(min_length=1, max_length=16)
+    security_group_ids: list[str] = Field(min_length=1, max_length=5, description="Security groups of the containers.")
+    subnets: list[str] = Field(min_length=1, max_length=16, description="Subnets to put them into.")
 
 
 class Specification(_Container):

@@ -53,10 +53,11 @@ def render() -> str:
 
 def _section(title: str, model: Any, text: str) -> str:
     definition = model.model_json_schema()
+    required = definition.get("required", [])
+    shown = [name for name in definition["properties"] if model is not Variant or name in OWN_OF_VARIANT]
     rows = [
-        _row(name, described, name in definition.get("required", []))
-        for name, described in definition["properties"].items()
-        if model is not Variant or name in OWN_OF_VARIANT
+        _row(name, definition["properties"][name], name in required)
+        for name in sorted(shown, key=lambda name: name not in required)
     ]
     intro = f"\n{text}\n" if text else ""
     return f"\n## {title}\n{intro}\n| Key | Values | Meaning |\n|---|---|---|\n" + "".join(rows)
@@ -69,7 +70,7 @@ def _row(name: str, described: dict[str, Any], required: bool) -> str:
         values += ", required"
     elif described.get("default") not in (None, [], {}):
         values += f", default `{json.dumps(described['default'])}`"
-    return f"| `{name}` | {values} | {meaning} |\n".replace("…/", "…/")
+    return f"| `{name}` | {values} | {meaning} |\n"
 
 
 def _values(described: dict[str, Any]) -> str:

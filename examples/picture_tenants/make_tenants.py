@@ -1,0 +1,41 @@
+"""Writes two tenants: each sorts photographs into categories of its own, with image models that all tenants share.
+
+Usage: python examples/picture_tenants/make_tenants.py [DIRECTORY]
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MODEL = HERE / "categories"
+
+# Tenant → category → words, of which one has to stand in an ImageNet label.
+TENANTS = {
+    "animal-shelter": {"cat": ("cat",), "dog": ("terrier", "retriever", "spaniel", "hound", "collie")},
+    "restaurant": {"drink": ("espresso", "cup", "wine"), "food": ("pizza", "burger", "bagel", "soup")},
+}
+
+
+def write_tenant(directory: Path, categories: dict[str, tuple[str, ...]]) -> None:
+    """Write one tenant: the ensemble, and the model that knows its categories."""
+    shutil.copytree(MODEL, directory / "categories", ignore=shutil.ignore_patterns("__pycache__"))
+    lines = [f"{category}: {', '.join(words)}\n" for category, words in categories.items()]
+    (directory / "categories" / "categories.txt").write_text("".join(lines), encoding="utf-8")
+    (directory / "pipeline" / "1").mkdir(parents=True)
+    shutil.copy(HERE / "pipeline.pbtxt", directory / "pipeline" / "config.pbtxt")
+
+
+def main(directory: Path) -> None:
+    """Write all tenants below `directory`, anew."""
+    if directory.exists():
+        shutil.rmtree(directory)
+    for name, categories in TENANTS.items():
+        write_tenant(directory / name, categories)
+        sys.stdout.write(f"{directory / name}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "tenants")

@@ -1,0 +1,74 @@
+"""The examples and the pages do what they say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from byoc.aws import Aws
+from byoc.endpoint_file import load
+from docs import endpoint as endpoint_page
+from tests.byoc.conftest import ROLE, Byoc, deploy, snapshot, write_endpoint
+from tests.byoc.runtime_shim import hosting
+from tests.triton import ROOT
+
+EXAMPLES = ROOT / "examples"
+
+
+def test_pages_are_up_to_date() -> None:
+    assert endpoint_page.PAGE.read_text("utf-8") == endpoint_page.render(), "stale: run `make docs`"
+    assert endpoint_page.SCHEMA.read_text("utf-8") == endpoint_page.schema(), "stale: run `make docs`"
+
+
+def test_init_writes_what_deploy_takes(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its comments are keys: with all of them taken as such the file is still right."""
+    monkeypatch.chdir(tmp_path)
+    assert "byoc deploy endpoint.yaml --plan" in byoc.ok("init").out
+    spec = load(Path("endpoint.yaml"))
+    assert (spec.endpoint, spec.role, spec.resolved()[0].instance_type) == ("my-endpoint", ROLE, "ml.g5.xlarge")
+    refused = byoc("init")
+    assert (refused.status, "endpoint.yaml exists. Edit it" in refused.err) == (1, True)
+    text = Path("endpoint.yaml").read_text()
+    commented = re.sub(r"^# (?=( *- )?[a-z_]+:|  )", "", text, flags=re.MULTILINE)
+    without_many = re.sub(r"^model(s|_cache): .*\n", "", commented, flags=re.MULTILINE)
+    Path("all.yaml").write_text(without_many)
+    everything = load(Path("all.yaml"))
+    keys = set(yaml.safe_load(without_many))
+    assert {"variants", "async_inference", "data_capture", "vpc", "tags", "upload_to", "environment"} <= keys
+    assert [variant.weight for variant in everything.resolved()] == [9, 1]
+
+
+@pytest.mark.parametrize("example", ["classifier", "picture_tenants"])
+def test_readme_names_commands_that_exist(byoc: Byoc, example: str) -> None:
+    text = (EXAMPLES / example / "README.md").read_text("utf-8")
+    commands = set(re.findall(r"^byoc (\w+)", text, flags=re.MULTILINE))
+    assert {"deploy", "invoke"} <= commands
+    for command in commands:
+        byoc.ok(command, "--help")
+    assert "What it costs" in text
+
+
+def test_classifier_plan(account: Aws, byoc: Byoc) -> None:
+    steps = byoc.ok("deploy", EXAMPLES / "classifier" / "endpoint.yaml", "--plan", "--json").json["steps"]
+    assert [step["what"] for step in steps] == ["archive", "model", "endpoint configuration", "endpoint"]
+
+
+def test_picture_tenants(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tenants of the real classifier: the same photograph, in the words of each."""
+    make = EXAMPLES / "picture_tenants" / "make_tenants.py"
+    subprocess.run([sys.executable, make, tmp_path / "tenants"], check=True)
+    keys = yaml.safe_load((EXAMPLES / "picture_tenants" / "endpoint.yaml").read_text("utf-8"))
+    assert deploy(byoc, write_endpoint(tmp_path, model=None, **keys)).status == 0
+    assert len(snapshot(account)["objects"]) == 2
+    shared = {"SAGEMAKER_TRITON_SHARED_MODELS_DIR": str(ROOT / "model_repository")}
+    with hosting(account, "picture-tenants", tmp_path / "opt-ml", shared) as hosted:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", hosted.url)
+        ask = ["invoke", "picture-tenants", EXAMPLES / "photographs" / "chelsea.jpg", "--kserve", "binary",
+               "--input", "image", "--target-model"]  # fmt: skip
+        assert "category object[1, 1]: cat\n" in byoc.ok(*ask, "animal-shelter.tar.gz").out
+        assert "category object[1, 1]: other\n" in byoc.ok(*ask, "restaurant.tar.gz").out

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from serve.app.errors import RequestError
 from serve.app.invocations import Invocations
+from serve.app.store import LoadedTenant
 from serve.app.tenants import (
     AlreadyLoadedError,
     NotLoadedError,
@@ -77,6 +78,7 @@ class ModelRoutes:
         return web.json_response(_described(name, url))
 
     async def _list(self, request: web.Request) -> web.Response:
+        self._refuse_while_recovering()
         names = self._tenants.names()
         limit = _limit(request.query.get("limit"))
         start = bisect_right(names, token) if (token := _after(request.query.get("next_page_token"))) else 0
@@ -99,18 +101,20 @@ class ModelRoutes:
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        tenant = self._tenants.get(name)
-        if tenant is None and not self._tenants.recovered.is_set():
-            raise RequestError(503, "the models are being loaded again after a restart: see /ping")
-        if tenant is None:
-            raise RequestError(404, f"model {name!r} is not loaded: load it with POST /models")
-        return await self._invocations.invoke(request, tenant.entry)
+        return await self._invocations.invoke(request, self._loaded(name).entry)
 
     def _describe(self, name: str) -> dict[str, str]:
-        tenant = self._tenants.get(name)
-        if tenant is None:
-            raise RequestError(404, f"model {name!r} is not loaded")
-        return _described(name, tenant.url)
+        return _described(name, self._loaded(name).url)
+
+    def _loaded(self, name: str) -> LoadedTenant:
+        if (tenant := self._tenants.get(name)) is not None:
+            return tenant
+        self._refuse_while_recovering()
+        raise RequestError(404, f"model {name!r} is not loaded: load it with POST /models")
+
+    def _refuse_while_recovering(self) -> None:
+        if not self._tenants.recovered.is_set():
+            raise RequestError(503, "the models are being loaded again after a restart: see /ping")
 
 
 def _described(name: str, url: str) -> dict[str, str]:

@@ -137,7 +137,7 @@ class MultiModel:
             return
         logger.error("%s has lost a process (%s): unloading it", tenant.name, ", ".join(dead))
         try:
-            await self.tenants.unload(tenant.name)
+            await self.tenants.unload(tenant.name, only=tenant)
         except (NotLoadedError, ControlError) as error:
             logger.warning("unloading %s: %s", tenant.name, error)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -129,8 +131,7 @@ class Tenants:
         Raises:
             AlreadyLoadedError, OutOfResourcesError, TenantLoadError, ControlError: see there.
         """
-        await self.recovered.wait()
-        async with self._lock(name):
+        async with self._turn(name):
             if name in self._tenants:
                 raise AlreadyLoadedError(f"{name!r} is already loaded")
             started = time.monotonic()
@@ -150,21 +151,24 @@ class Tenants:
                 raise TenantLoadError(str(error)) from error
             self._admission.remember(tenant, usage)
             self._tenants[name] = loaded
-            await asyncio.to_thread(self._store.record, loaded)
             await self._routes.add(name, loaded.entry)
             logger.info("loaded %s in %.1f s: %s", name, time.monotonic() - started, usage)
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, name: str, only: LoadedTenant | None = None) -> None:
         """Unload a tenant: let what is in flight finish, and return once its memory is given back.
+
+        Args:
+            name: the tenant.
+            only: unload this load of it, and none that came after.
 
         Raises:
             NotLoadedError, ControlError: see there.
         """
-        await self.recovered.wait()
-        async with self._lock(name):
-            tenant = self._tenants.pop(name, None)
-            if tenant is None:
+        async with self._turn(name):
+            tenant = self._tenants.get(name)
+            if tenant is None or only not in (None, tenant):
                 raise NotLoadedError(f"{name!r} is not loaded")
+            del self._tenants[name]
             started = time.monotonic()
             await self._routes.remove(name)
             try:
@@ -186,38 +190,43 @@ class Tenants:
 
     async def _recover(self) -> None:
         self.recovered.clear()
-        self._tenants.clear()
-        await self._routes.replace({})
+        for lock in list(self._locks.values()):
+            async with lock:  # whatever is under way fails by itself when tritonserver has gone
+                pass
         ready = await self._ready_models()
         self._loaded_shared = ready & self._shared.names
         recorded = list(self._store.recorded())
+        self._tenants = {tenant.name: tenant for tenant in recorded if ready.issuperset(tenant.models)}
+        await self._replace_routes()
         stray = self._store.installed() - {model for tenant in recorded for model in tenant.models}
         await self._clear((tuple(stray),))
-        await asyncio.gather(*(self._bring_back(tenant, ready) for tenant in recorded))
-        await self._routes.replace({tenant.name: tenant.entry for tenant in self._tenants.values()})
+        await asyncio.gather(*(self._load_again(tenant) for tenant in recorded if tenant.name not in self._tenants))
+        await self._replace_routes()
         self.recovered.set()
 
     async def _ready_models(self) -> set[str]:
+        with suppress(ControlError):
+            return await self._control.ready()
+        self._tenants.clear()
+        await self._replace_routes()
         while True:
-            try:
+            with suppress(ControlError):  # it is starting
                 return await self._control.ready()
-            except ControlError:  # it is starting
-                await asyncio.sleep(RECOVERY_POLL_SECONDS)
+            await asyncio.sleep(RECOVERY_POLL_SECONDS)
 
-    async def _bring_back(self, tenant: LoadedTenant, ready: set[str]) -> None:
-        async with self._lock(tenant.name):
-            await self._load_again(tenant, ready)
+    async def _replace_routes(self) -> None:
+        await self._routes.replace({tenant.name: tenant.entry for tenant in self._tenants.values()})
 
-    async def _load_again(self, tenant: LoadedTenant, ready: set[str]) -> None:
+    async def _load_again(self, tenant: LoadedTenant) -> None:
         try:
-            if not ready.issuperset(tenant.models):
-                await self._load_models(tenant)
-                logger.info("loaded %s again", tenant.name)
-            self._tenants[tenant.name] = tenant
+            await self._load_models(tenant)
         except ControlError as error:
             logger.error("%s can't be loaded again: %s", tenant.name, error)
             await self._clear(tenant.layers)
             self._store.forget(tenant.name)
+        else:
+            self._tenants[tenant.name] = tenant
+            logger.info("loaded %s again", tenant.name)
 
     def _inspect(self, url: str) -> Tenant:
         try:
@@ -240,6 +249,7 @@ class Tenants:
         try:
             await asyncio.to_thread(self._store.install, tenant, names, on_cpu=self._shared.on_cpu)
             await self._load_models(loaded)
+            await asyncio.to_thread(self._store.record, loaded)
         except (ControlError, OSError):
             try:
                 await self._clear(loaded.layers)
@@ -273,6 +283,16 @@ class Tenants:
         except UnknownCommandLineError:  # the size of its files must do
             host = 0
         return Usage(host, gpu=-(free_gpu or 0))
+
+    @asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        """Wait until nothing else happens to a tenant, and nothing is being brought back."""
+        while True:
+            await self.recovered.wait()
+            async with self._lock(name):
+                if self.recovered.is_set():
+                    yield
+                    return
 
     def _lock(self, name: str) -> asyncio.Lock:
         lock = self._locks.get(name)

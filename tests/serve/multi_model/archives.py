@@ -83,11 +83,12 @@ class Gate:
     def __str__(self) -> str:
         return str(self.directory)
 
-    def await_started(self) -> None:
+    def await_started(self, processes: int = 1) -> None:
+        """Wait until so many processes have come to the gate."""
         deadline = time.monotonic() + GATE_SECONDS
-        while not (self.directory / "started").exists():
+        while len(list(self.directory.glob("started-*"))) < processes:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"nobody came to {self.directory} within {GATE_SECONDS:g} s")
+                raise TimeoutError(f"too few came to {self.directory} within {GATE_SECONDS:g} s")
             time.sleep(0.01)
 
     def open(self) -> None:

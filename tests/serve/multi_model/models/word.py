@@ -2,7 +2,7 @@
 
 word            the word.
 raises          `Exception: text`, raised by `initialize`; `raises_on_execute`: by `execute`.
-load_gate       a directory in which `initialize` makes `started`, and then waits for `open`; `gate`: `execute` does.
+load_gate       a directory in which `initialize` makes `started-PID` and waits for `open`; `gate`: `execute` does.
 calls           a model of the same archive that answers in this one's place (business logic scripting).
 fill            MiB to take in `initialize`; `fill_on_execute`: in `execute`.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class TritonPythonModel:
 def wait_at(directory: str | None) -> None:
     if directory is None:
         return
-    (Path(directory) / "started").touch()
+    (Path(directory) / f"started-{os.getpid()}").touch()
     deadline = time.monotonic() + GATE_SECONDS
     while not (Path(directory) / "open").exists():
         if time.monotonic() > deadline:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -65,18 +64,23 @@ def test_a_request_that_outlasts_the_drain_is_cut_and_said_so(
 ) -> None:
     plan = real_plan(make_base_dir(tmp_path, "probe"), haproxy=haproxy, frontend=frontend)
 
-    def ask_then_stop() -> str:
+    working = tmp_path / "working"
+
+    def ask() -> str:
         await_true(lambda: is_ready(plan.port), "ready", 60)
-        stopping = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
-        stopping.start()
         try:
-            return str(send(plan.port, body=text_request(seconds=15)).status)
+            return str(send(plan.port, body=text_request(working=str(working), seconds=15)).status)
         except (OSError, HTTPException) as error:
             return type(error).__name__
 
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(ask_then_stop)
+    def stop() -> None:
+        await_true(working.exists, "the model works on the request", 90)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(2) as pool:
+        answer, stopped = pool.submit(ask), pool.submit(stop)
         assert supervise(plan) == 1
+        stopped.result()
     assert answer.result() != "200"
     assert "requests were still in flight after 2 s: they are cut off" in caplog.text
 

@@ -1,6 +1,6 @@
 """Answers with its input and with the request's parameters as JSON, or does what these say.
 
-Parameters: `seconds`: how long to take. `error`: fail with this text.
+Parameters: `working`: a file to create at once. `seconds`: how long to take. `error`: fail with this text.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ class TritonPythonModel:
 
 def answer(request: Any) -> Any:
     parameters = json.loads(request.parameters() or "{}")
+    if "working" in parameters:
+        Path(parameters["working"]).touch()
     time.sleep(float(parameters.get("seconds", 0)))
     if "error" in parameters:
         return pb_utils.InferenceResponse(error=pb_utils.TritonError(parameters["error"]))

@@ -21,7 +21,8 @@ from byoc.image import BuiltImage
 from tests.docker.conftest import SAMPLE
 from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
 
-pytestmark = pytest.mark.docker
+# The first test that runs has the image built.
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 CAT = "Egyptian cat"  # the first label of the photograph
 

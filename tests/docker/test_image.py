@@ -17,7 +17,8 @@ from byoc.image import BuiltImage
 from tests.docker.container import run_to_end
 from tests.triton import ROOT
 
-pytestmark = pytest.mark.docker
+# The first test that runs has the image built.
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 MEGABYTE = 1_000_000
 

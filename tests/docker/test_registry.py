@@ -19,7 +19,8 @@ from byoc.image import BuiltImage
 from byoc.registry import Login, Pushed
 from tests.docker.registries import HTPASSWD, REGION, docker_registry, ecr
 
-pytestmark = pytest.mark.docker
+# The first test that runs has the image built.
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 # Of moto's making: no secret of anyone.
 LOGIN = Login("AWS", "123456789012-auth-token")

@@ -15,7 +15,8 @@ from docker.models.containers import Container
 from byoc.image import BuiltImage
 from tests.triton import ROOT, free_ports
 
-pytestmark = pytest.mark.docker
+# The first test that runs has the image built.
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 SCRIPT = ROOT / "docker" / "run"
 

@@ -89,8 +89,9 @@ bench-front-door: setup wrk ## measure the front door against Triton's own SageM
 bench-multi-model: models ## measure a multi-model endpoint against Triton's own SageMaker port
 	@$(BIN)/python -m bench.multi_model $(ARGS)
 
-docs: setup ## write docs/environment.md from the table in serve/settings.py
+docs: setup ## write the pages that come from code: docs/environment.md, docs/endpoint.md
 	$(BIN)/python -m docs.environment
+	$(BIN)/python -m docs.endpoint
 
 # Without ARGS=--upgrade what is locked already stays as it is. The CPU base image has Debian's Python 3.11.
 UV      = build/uv/bin/uv

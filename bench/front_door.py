@@ -154,19 +154,27 @@ def check(url: str, request: Request) -> None:
 
 def _round(number: int, workload: Workload, urls: FrontEnds, seconds: int) -> Pair:
     """Load both for a while; who comes first alternates."""
-    order = ("gateway", "native") if number % 2 == 0 else ("native", "gateway")
-    loads = {
-        name: post(getattr(urls, name), workload.request, connections=workload.connections, seconds=seconds)
-        for name in order
-    }
-    pair = Pair(loads["gateway"], loads["native"])
-    print(
-        f"  {pair.gateway.per_second:8,.0f} / {pair.native.per_second:8,.0f} a second = {pair.throughput_ratio:.3f}"
-        f"   p50 {pair.gateway.p50_ms:.3f} / {pair.native.p50_ms:.3f} ms"
-        f"   p99 {pair.gateway.p99_ms:.3f} / {pair.native.p99_ms:.3f} ms",
-        flush=True,
-    )
+
+    def load(url: str) -> Load:
+        return post(url, workload.request, connections=workload.connections, seconds=seconds)
+
+    if number % 2 == 0:
+        gateway, native = load(urls.gateway), load(urls.native)
+    else:
+        native, gateway = load(urls.native), load(urls.gateway)
+    pair = Pair(gateway, native)
+    print(describe(pair), flush=True)
     return pair
+
+
+def describe(pair: Pair) -> str:
+    """Return one round as a line."""
+    gateway, native = pair.gateway, pair.native
+    return (
+        f"  {gateway.per_second:8,.0f} / {native.per_second:8,.0f} a second = {pair.throughput_ratio:.3f}"
+        f"   p50 {gateway.p50_ms:.3f} / {native.p50_ms:.3f} ms"
+        f"   p99 {gateway.p99_ms:.3f} / {native.p99_ms:.3f} ms"
+    )
 
 
 def report_machine() -> None:

@@ -53,6 +53,8 @@ def main() -> None:
         terminal.error(str(error))
     except (BotoCoreError, ClientError, Boto3Error) as error:
         terminal.error(str(aws.explain(error)))
+    except OSError as error:  # a disk that is full, a file that may not be read
+        terminal.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     else:
         return
     sys.exit(1)

@@ -57,6 +57,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigurationError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:  # a control character; a date that is none
+        raise ConfigurationError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(node, yaml.MappingNode):
         raise ConfigurationError(f"{path}: expected keys and values", "`byoc init` writes a file to begin with.")
     return _anchor(path.parent, document), dict(_lines(node, (), path))

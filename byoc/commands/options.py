@@ -11,7 +11,7 @@ __all__ = ["Json", "Profile", "Region", "Timeout", "WaitInterval"]
 Region = Annotated[
     str | None,
     typer.Option(
-        "--region", help="AWS region. Default: endpoint.yaml, AWS_REGION, or the profile's.", metavar="REGION"
+        "--region", help="AWS region. Default: for deploy the file's; AWS_REGION; the profile's.", metavar="REGION"
     ),
 ]
 Profile = Annotated[

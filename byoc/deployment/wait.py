@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from byoc import terminal
-from byoc.aws import Aws
+from byoc.aws import Aws, explain
 from byoc.container_logs import tail
 from byoc.deployment.state import IN_PROGRESS, describe_endpoint
 from byoc.errors import DeploymentError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Patience", "explain_failure", "settled"]
 
 _LOG_LINES = 20
+_GOES_ON = "It goes on in AWS: the same command waits for it again."
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,28 @@ def settled(aws: Aws, endpoint: str, patience: Patience) -> DescribeEndpointOutp
     Raises:
         DeploymentError: it took longer than `patience` allows. What is in progress goes on.
     """
+    try:
+        with terminal.waiting(f"{endpoint}: waiting") as line:
+            return _settled(aws, endpoint, patience, line)
+    except KeyboardInterrupt:
+        terminal.note(f"Interrupted. {_GOES_ON}")
+        raise
+
+
+def _settled(
+    aws: Aws, endpoint: str, patience: Patience, line: terminal.Waiting
+) -> DescribeEndpointOutputTypeDef | None:
     began = time.monotonic()
-    with terminal.waiting(f"{endpoint}: waiting") as line:
-        while True:
-            described = describe_endpoint(aws, endpoint)
-            if described is None or described["EndpointStatus"] not in IN_PROGRESS:
-                return described
-            elapsed = time.monotonic() - began
-            line.show(f"{endpoint}: {_progress(described)}", elapsed)
-            if elapsed > patience.timeout:
-                message = f"{endpoint} is still {described['EndpointStatus']} after {int(patience.timeout)} s"
-                raise DeploymentError(message, "It goes on in AWS: the same command waits for it again.")
-            time.sleep(patience.interval)
+    while True:
+        described = describe_endpoint(aws, endpoint)
+        if described is None or described["EndpointStatus"] not in IN_PROGRESS:
+            return described
+        elapsed = time.monotonic() - began
+        line.show(f"{endpoint}: {_progress(described)}", elapsed)
+        if elapsed > patience.timeout:
+            message = f"{endpoint} is still {described['EndpointStatus']} after {int(patience.timeout)} s"
+            raise DeploymentError(message, _GOES_ON)
+        time.sleep(patience.interval)
 
 
 def _progress(described: DescribeEndpointOutputTypeDef) -> str:
@@ -60,7 +73,14 @@ def _progress(described: DescribeEndpointOutputTypeDef) -> str:
 
 def explain_failure(aws: Aws, endpoint: str, message: str, reason: str | None) -> DeploymentError:
     """The error for a failed endpoint: SageMaker's reason, and the last lines of the containers' log."""
-    lines = tail(aws, endpoint, _LOG_LINES)
-    shown = "\n".join(f"  {line}" for line in lines) or "  (none: the container did not start, or wrote nothing)"
     why = f": {reason.rstrip('.')}" if reason else ""
-    return DeploymentError(f"{message}{why}.\nThe last lines of the container's log:\n{shown}")
+    return DeploymentError(f"{message}{why}.\nThe last lines of the container's log:\n{_last_lines(aws, endpoint)}")
+
+
+def _last_lines(aws: Aws, endpoint: str) -> str:
+    """The end of the log. That it cannot be read must not hide why the endpoint failed."""
+    try:
+        lines = tail(aws, endpoint, _LOG_LINES)
+    except (BotoCoreError, ClientError) as error:
+        return f"  (it cannot be read: {explain(error)})"
+    return "\n".join(f"  {line}" for line in lines) or "  (none: the container did not start, or wrote nothing)"

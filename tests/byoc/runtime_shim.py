@@ -18,8 +18,8 @@ import tarfile
 import threading
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,9 +29,9 @@ import requests
 
 from byoc.aws import Aws
 from byoc.deployment.storage import split_uri
-from tests.serving import RunningServe, running_serve
+from tests.serving import running_serve
 
-__all__ = ["Hosted", "hosting"]
+__all__ = ["Hosted", "as_process", "hosting"]
 
 PREFIX = "X-Amzn-SageMaker-"
 PASSED_ON = ("Content-Type", "Accept", f"{PREFIX}Custom-Attributes", f"{PREFIX}Target-Model", f"{PREFIX}Inference-Id")
@@ -44,7 +44,8 @@ class Hosted:
     Attributes:
         name: the endpoint's name.
         url: what AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME has to be.
-        serve: the container's process.
+        container_url: where the container answers.
+        container_base: what the container calls `directory`.
         aws: the emulated account.
         config: its endpoint configuration.
         container: the primary container of its only variant.
@@ -55,7 +56,8 @@ class Hosted:
 
     name: str
     url: str
-    serve: RunningServe
+    container_url: str
+    container_base: str
     aws: Aws
     config: Mapping[str, Any]
     container: Mapping[str, Any]
@@ -71,7 +73,7 @@ class Hosted:
         target = headers.get(f"{PREFIX}Target-Model")
         path = f"/models/{self._load(target)}/invoke" if target else "/invocations"
         kept = {name: headers[name] for name in PASSED_ON if name in headers}
-        return requests.post(f"{self.serve.url}{path}", body, headers=kept, stream=True, timeout=60)
+        return requests.post(f"{self.container_url}{path}", body, headers=kept, stream=True, timeout=60)
 
     def _load(self, target: str) -> str:
         name = hashlib.sha256(target.encode()).hexdigest()
@@ -80,8 +82,8 @@ class Hosted:
                 model = self.directory / "models" / name / "model"
                 fetch(self.aws, f"{self.container['ModelDataUrl']}{target}", model)
                 answer = requests.post(
-                    f"{self.serve.url}/models",
-                    json={"model_name": name, "url": str(model)},
+                    f"{self.container_url}/models",
+                    json={"model_name": name, "url": f"{self.container_base}/models/{name}/model"},
                     headers={f"{PREFIX}Target-Model": target},
                     timeout=60,
                 )
@@ -100,8 +102,25 @@ def fetch(aws: Aws, url: str, directory: Path) -> None:
         tar.extractall(directory, filter="data")
 
 
+# Runs a container with a directory for `/opt/ml` and an environment: its URL, and what it calls the directory.
+Runner = Callable[[Path, Mapping[str, str]], AbstractContextManager[tuple[str, str]]]
+
+
 @contextmanager
-def hosting(aws: Aws, endpoint: str, directory: Path, environment: Mapping[str, str] | None = None) -> Iterator[Hosted]:
+def as_process(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Run `serve` as a process of this machine."""
+    with running_serve(directory, environment) as serve:
+        yield serve.url, str(directory)
+
+
+@contextmanager
+def hosting(
+    aws: Aws,
+    endpoint: str,
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    run: Runner = as_process,
+) -> Iterator[Hosted]:
     """Run the container of a deployed endpoint, and its runtime API, while the block runs."""
     described = aws.sagemaker.describe_endpoint(EndpointName=endpoint)
     config: Any = aws.sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
@@ -113,8 +132,8 @@ def hosting(aws: Aws, endpoint: str, directory: Path, environment: Mapping[str, 
     else:
         fetch(aws, container["ModelDataUrl"], directory / "model")
     settings = {**container.get("Environment", {}), **({"SAGEMAKER_MULTI_MODEL": "true"} if multi else {})}
-    with running_serve(directory, {**settings, **(environment or {})}) as serve:
-        hosted = Hosted(endpoint, "", serve, aws, config, container, directory)
+    with run(directory, {**settings, **(environment or {})}) as (container_url, base):
+        hosted = Hosted(endpoint, "", container_url, base, aws, config, container, directory)
         with ThreadingHTTPServer(("127.0.0.1", 0), _handler(hosted)) as server:
             hosted.url = f"http://127.0.0.1:{server.server_address[1]}"
             thread = threading.Thread(target=server.serve_forever)

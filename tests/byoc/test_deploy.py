@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from byoc.aws import Aws
-from tests.byoc.aws_server import AwsServer
+from tests.byoc.aws_server import AwsServer, Fault
 from tests.byoc.conftest import BUCKET, ROLE, Byoc, deploy, put_image, snapshot, write_endpoint, write_model
 
 WRITES = ("Create", "Update", "Delete", "Add", "Put", "Register", "Deregister", "Upload", "Complete", "Abort")
@@ -137,7 +137,8 @@ def test_interrupted_wait_goes_on(
     file = write_endpoint(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("byoc.deployment.wait.time.sleep", interrupt)
-        assert byoc("deploy", file).status == 130
+        result = byoc("deploy", file)
+    assert (result.status, "Interrupted. It goes on in AWS" in result.err) == (130, True)
     assert snapshot(account)["endpoints"]["classifier"][0] == "Creating"
     assert deploy(byoc, file).status == 0
     assert snapshot(account)["endpoints"]["classifier"][0] == "InService"
@@ -313,3 +314,20 @@ def test_prints_no_secret(account: Aws, server: AwsServer, byoc: Byoc, model: Pa
         assert result.status == 0, result.err
         assert "hunter2" not in result.out + result.err
         assert "the-secret-that-nobody-prints" not in result.out + result.err
+
+
+def test_log_that_may_not_be_read_hides_nothing(
+    account: Aws, server: AwsServer, byoc: Byoc, model: Path, tmp_path: Path
+) -> None:
+    server.lifecycle.failures = ["out of capacity"]
+    server.fault = Fault("DescribeLogStreams", code="AccessDeniedException")
+    result = deploy(byoc, write_endpoint(tmp_path))
+    assert result.status == 1
+    assert "classifier is Failed: out of capacity" in result.err
+    assert "(it cannot be read: AWS does not let you do DescribeLogStreams" in result.err
+
+
+def test_full_disk_is_one_line(byoc: Byoc, model: Path) -> None:
+    result = byoc("pack", model, "--output", "/dev/full/model.tar.gz")
+    assert (result.status, len(result.err.splitlines())) == (1, 1)
+    assert "/dev/full" in result.err

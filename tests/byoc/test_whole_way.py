@@ -1,0 +1,93 @@
+"""pack → build → push → deploy → status → invoke → scale → delete, as a user types it.
+
+AWS is moto, the layers go to a real registry, and what answers is a container of our image, pulled by its digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from docker import DockerClient
+
+from byoc.aws import Aws
+from byoc.registry import Login
+from tests.byoc.conftest import ACCOUNT, BUCKET, REGION, REPOSITORY, ROLE, Byoc, deploy, snapshot, write_endpoint
+from tests.byoc.runtime_shim import Runner, hosting
+from tests.byoc.test_invoke import npy, write_real_model
+from tests.docker.conftest import client, cpu_base
+from tests.docker.container import running
+from tests.docker.registries import HTPASSWD, docker_registry, ecr
+from tests.triton import ROOT
+
+pytestmark = pytest.mark.docker
+
+__all__ = ["client", "cpu_base"]  # fixtures
+
+LOCAL = "triton-byoc:whole-way"
+LOGIN = Login("AWS", f"{ACCOUNT}-auth-token")
+
+
+@pytest.fixture
+def pushed(
+    byoc: Byoc, session: Aws, client: DockerClient, cpu_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The image's name in the registry, by its digest; made by `byoc build` and `byoc push`."""
+    byoc.ok("build", "--base", cpu_base, "--source", ROOT, "--tag", LOCAL)
+    with docker_registry(tmp_path, htpasswd=HTPASSWD) as address, ecr(address) as ecr_url:
+        with monkeypatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_ECR", ecr_url)
+            uri = byoc.ok("push", LOCAL, "--repository", REPOSITORY, "--json").json["uri"]
+        client.images.pull(uri, auth_config=LOGIN.config())
+        session.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        session.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+        yield uri
+
+
+def in_docker(client: DockerClient, image: str) -> Runner:
+    @contextmanager
+    def run(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        directory.mkdir(exist_ok=True)
+        volumes = {str(directory): {"bind": "/opt/ml", "mode": "ro"}}
+        with running(client, image, environment, volumes=volumes) as served:
+            yield served.url, "/opt/ml"
+
+    return run
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["single-model", "multi-model"])
+def test_whole_way(
+    byoc: Byoc,
+    session: Aws,
+    client: DockerClient,
+    pushed: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    many: bool,
+) -> None:
+    write_real_model(tmp_path / "models" / "ada", "scale", factor=3)
+    packed = byoc.ok(
+        "pack", tmp_path / "models", "--json", *(["--multi-model"] if many else []), "-o", tmp_path / "out"
+    )
+    assert [one["models"] for one in packed.json] == [["ada"]]
+
+    image = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{REPOSITORY}@{pushed.partition('@')[2]}"
+    model = {"models": "out", "model": None} if many else {"model": "out"}
+    file = write_endpoint(tmp_path, image=image, **model)
+    assert len(byoc.ok("deploy", file, "--plan").out.splitlines()) == 4
+    result = deploy(byoc, file)
+    assert result.status == 0, result.err
+    assert f"image  {image}" in byoc.ok("status", "classifier").out
+
+    file = npy(tmp_path / "x.npy", 7)
+    target = ["--target-model", "ada.tar.gz"] if many else []
+    with hosting(session, "classifier", tmp_path / "opt-ml", run=in_docker(client, pushed)) as hosted:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", hosted.url)
+        answer = byoc.ok("invoke", "classifier", file, "--kserve", "binary", "--input", "x", *target)
+        assert answer.out == "y float32[1, 1]: 21\n"
+
+    assert "1 to 3 instances" in byoc.ok("scale", "classifier", "--max", "3", "--invocations", "60").out
+    byoc.ok("delete", "classifier", "--yes", "--interval", "0.01")
+    assert not any(snapshot(session).values())

@@ -71,7 +71,8 @@ class Resources:
         if limit is None or used is None:
             return None
         statistics = _numbers(self._cgroup / "memory.stat") or _numbers(self._cgroup / "memory" / "memory.stat")
-        droppable = statistics.get("inactive_file", statistics.get("total_inactive_file", 0))
+        # Version 1 counts the groups below, if there are any, in its totals only.
+        droppable = statistics.get("total_inactive_file", statistics.get("inactive_file", 0))
         return max(0, limit - used + droppable)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ INSTANCE = re.compile(r"(?!DEFAULT$)(?!\d+$)[^/]+")
 
 STUB = "triton_python_backend_stub"
 TRITONSERVER = "tritonserver"
+STARTING_SECONDS = 5.0
 
 
 class UnknownCommandLineError(RuntimeError):
@@ -34,8 +36,8 @@ def running_instances() -> dict[str, psutil.Process]:
     found = {}
     for process in _family():
         try:
-            if process.name() == STUB:  # of a zombie the kernel tells only the first 15 characters
-                found[_instance(process.cmdline())] = process
+            if process.name() == STUB and (line := _settled_command_line(process)):
+                found[_instance(line)] = process
         except psutil.NoSuchProcess:  # it ended while we looked
             continue
     return found
@@ -76,6 +78,14 @@ def host_memory(models: Iterable[str]) -> int:
 def _family() -> list[psutil.Process]:
     """Return all processes below the supervisor, whose children the app and tritonserver both are."""
     return psutil.Process(os.getppid()).children(recursive=True)
+
+
+def _settled_command_line(process: psutil.Process) -> list[str]:
+    """Return a process' command line; empty while it is being started, when the kernel tells only a part, or ending."""
+    line = process.cmdline()
+    if len(line) < 2 and time.time() - process.create_time() < STARTING_SECONDS:
+        return []
+    return line
 
 
 def _instance(command_line: list[str]) -> str:

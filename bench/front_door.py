@@ -179,8 +179,10 @@ def describe(pair: Pair) -> str:
 
 def report_machine() -> None:
     """Print what the figures depend on."""
-    load = os.getloadavg()[0]
-    print(f"{os.cpu_count()} processors, load average of the last minute {load:.1f} before the first round")
+    processors, load = os.cpu_count() or 1, os.getloadavg()[0]
+    print(f"{processors} processors, load average of the last minute {load:.1f} before the first round")
+    if load > processors:
+        print("this machine is busy with other work: the rounds will differ widely, take more of them (--rounds)")
 
 
 def summary(small: list[Pair], large: list[Pair], alone: list[Pair]) -> dict[str, float]:

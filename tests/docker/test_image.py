@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from docker import DockerClient
 from byoc import build_context, engine, image
 from byoc.errors import ConfigurationError, ImageError
 from byoc.image import BuiltImage
+from tests.docker.conftest import Byoc
 from tests.docker.container import run_to_end
 from tests.triton import ROOT
 
@@ -156,6 +158,30 @@ def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.connected(),
     ):
         pass
+
+
+def test_command_prints_what_is_added(cpu_base: str, byoc: Byoc) -> None:
+    ended = byoc("build", "--source", str(ROOT), "--base", cpu_base, "--tag", "triton-byoc:test", "--json")
+    assert ended.status == 0, ended.stderr
+    printed = json.loads(ended.stdout)
+    assert printed["tag"] == "triton-byoc:test"
+    assert printed["added_size"] == sum(layer["size"] for layer in printed["added"]) > 0
+
+
+def test_command_stages_a_context(cpu_base: str, byoc: Byoc, tmp_path: Path) -> None:
+    """It prints the line that builds it."""
+    context = tmp_path / "context"
+    shutil.copytree(ROOT / "build" / "image", context)  # the wheels that were downloaded already
+    ended = byoc("build", "--source", str(ROOT), "--base", cpu_base, "--stage", str(context), "--tag", "x:y")
+    assert ended.stdout == f"docker build --build-arg BASE_IMAGE={cpu_base} --tag x:y {context}\n"
+    assert (context / "Dockerfile").read_bytes() == (ROOT / "docker" / "Dockerfile").read_bytes()
+    assert len(list((context / "dist").glob("*.whl"))) == 1
+
+
+def test_command_takes_one_base(byoc: Byoc) -> None:
+    ended = byoc("build", "--base", "some:image", "--cpu")
+    assert (ended.status, ended.stdout) == (1, "")
+    assert "--base some:image: --cpu names a base image too. Give one of the two." in ended.stderr
 
 
 def checkout_copy(directory: Path) -> Path:

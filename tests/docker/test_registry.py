@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +11,12 @@ import requests
 from docker import DockerClient
 from docker.errors import ImageNotFound
 
-from byoc import __main__, aws, registry
+from byoc import aws, registry
 from byoc.aws import Aws
 from byoc.errors import ConfigurationError, ImageError, RegistryError
 from byoc.image import BuiltImage
 from byoc.registry import Login, Pushed
+from tests.docker.conftest import Byoc
 from tests.docker.registries import HTPASSWD, REGION, docker_registry, ecr
 
 # The first test that runs has the image built.
@@ -144,37 +144,25 @@ def test_bad_name(small: str, name: str) -> None:
         registry.push(small, name, tag)
 
 
-def test_command_prints_the_digest(
-    session: Aws, small: str, guarded_registry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["byoc", "push", small, "--repository", "cli", "--immutable", "--json"])
-    with pytest.raises(SystemExit) as ended:
-        __main__.main()
-    assert not ended.value.code
-    printed = json.loads(capsys.readouterr().out)
+def test_command_prints_the_digest(session: Aws, small: str, guarded_registry: str, byoc: Byoc) -> None:
+    ended = byoc("push", small, "--repository", "cli", "--immutable", "--json")
+    assert ended.status == 0, ended.stderr
+    printed = json.loads(ended.stdout)
     assert printed["reference"] == f"{guarded_registry}/cli:test-small"
     assert printed["uri"] == f"{guarded_registry}/cli@{printed['digest']}"
     assert mutability(session, "cli") == "IMMUTABLE"
 
 
-def test_command_to_another_registry(
-    small: str, open_registry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["byoc", "push", small, "--registry", open_registry, "--tag", "v9"])
-    with pytest.raises(SystemExit) as ended:
-        __main__.main()
-    assert not ended.value.code
-    assert capsys.readouterr().out.startswith(f"{open_registry}/triton-byoc@sha256:")
+def test_command_to_another_registry(small: str, open_registry: str, byoc: Byoc) -> None:
+    ended = byoc("push", small, "--registry", open_registry, "--tag", "v9")
+    assert ended.status == 0, ended.stderr
+    assert ended.stdout.startswith(f"{open_registry}/triton-byoc@sha256:")
 
 
-def test_immutable_is_for_ecr(
-    small: str, open_registry: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["byoc", "push", small, "--registry", open_registry, "--immutable"])
-    with pytest.raises(SystemExit) as ended:
-        __main__.main()
-    assert ended.value.code == 1
-    assert f"--immutable: {open_registry} is not Amazon ECR" in capsys.readouterr().err
+def test_immutable_is_for_ecr(small: str, open_registry: str, byoc: Byoc) -> None:
+    ended = byoc("push", small, "--registry", open_registry, "--immutable")
+    assert (ended.status, ended.stdout) == (1, "")
+    assert f"--immutable: {open_registry} is not Amazon ECR" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,18 @@ def write_shared_models(directory: Path) -> Path:
         config, code = ((SHARED / f"{name}.{ending}").read_text() for ending in ("pbtxt", "py"))
         Model(config, {"1/model.py": code}).write(directory / name)
     return directory
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the log of the endpoint that a failed test has used."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        endpoints = [value for value in item.funcargs.values() if isinstance(value, Endpoint)]
+        report.sections += [(f"log of serve on port {each.serve.port}", each.serve.last_output()) for each in endpoints]
+    return report
 
 
 @contextmanager

@@ -43,14 +43,26 @@ def test_init_writes_what_deploy_takes(byoc: Byoc, tmp_path: Path, monkeypatch: 
     assert [variant.weight for variant in everything.resolved()] == [9, 1]
 
 
+PAGES = ["docs/deploy.md", "examples/classifier/README.md", "examples/picture_tenants/README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_commands_and_options_that_exist(byoc: Byoc, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").replace("&&", "\n").splitlines()
+    commands = [line.split("#")[0].split() for line in map(str.strip, lines) if line.startswith("byoc ")]
+    assert {"deploy", "invoke"} <= {command[1] for command in commands}
+    for _, command, *arguments in commands:
+        shown = byoc.ok(command, "--help").out
+        for option in (argument for argument in arguments if argument.startswith("-")):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", shown), f"byoc {command} {option}"
+
+
 @pytest.mark.parametrize("example", ["classifier", "picture_tenants"])
-def test_readme_names_commands_that_exist(byoc: Byoc, example: str) -> None:
+def test_examples_say_what_they_cost(example: str) -> None:
     text = (EXAMPLES / example / "README.md").read_text("utf-8")
-    commands = set(re.findall(r"^byoc (\w+)", text, flags=re.MULTILINE))
-    assert {"deploy", "invoke"} <= commands
-    for command in commands:
-        byoc.ok(command, "--help")
-    assert "What it costs" in text
+    assert re.search(r"## What it costs\n(.|\n)*USD an hour", text)
 
 
 def test_classifier_plan(account: Aws, byoc: Byoc) -> None:

@@ -5,6 +5,10 @@ AWS is moto, the layers go to a real registry, and what answers is a container o
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +18,7 @@ from docker import DockerClient
 
 from byoc.aws import Aws
 from byoc.registry import Login
-from tests.byoc.conftest import ACCOUNT, BUCKET, REGION, REPOSITORY, ROLE, Byoc, deploy, snapshot, write_endpoint
+from tests.byoc.conftest import ACCOUNT, REGION, REPOSITORY, Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.runtime_shim import Runner, hosting
 from tests.byoc.test_invoke import npy, write_real_model
 from tests.docker.conftest import client, cpu_base
@@ -22,7 +26,8 @@ from tests.docker.container import running
 from tests.docker.registries import HTPASSWD, docker_registry, ecr
 from tests.triton import ROOT
 
-pytestmark = pytest.mark.docker
+# Pushing the image, 1.7 GB with the CPU base, takes minutes on a machine that is busy.
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(1500)]
 
 __all__ = ["client", "cpu_base"]  # fixtures
 
@@ -30,39 +35,42 @@ LOCAL = "triton-byoc:whole-way"
 LOGIN = Login("AWS", f"{ACCOUNT}-auth-token")
 
 
-@pytest.fixture
-def pushed(
-    byoc: Byoc, session: Aws, client: DockerClient, cpu_base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def pushed(client: DockerClient, cpu_base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The image's name in the registry, by its digest; made by `byoc build` and `byoc push`."""
-    byoc.ok("build", "--base", cpu_base, "--source", ROOT, "--tag", LOCAL)
-    with docker_registry(tmp_path, htpasswd=HTPASSWD) as address, ecr(address) as ecr_url:
-        with monkeypatch.context() as patch:
-            patch.setenv("AWS_ENDPOINT_URL_ECR", ecr_url)
-            uri = byoc.ok("push", LOCAL, "--repository", REPOSITORY, "--json").json["uri"]
+    directory = tmp_path_factory.mktemp("registry")
+    with docker_registry(directory, htpasswd=HTPASSWD) as address, ecr(address) as ecr_url:
+        keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": REGION}
+        environment = {**os.environ, **keys, "AWS_ENDPOINT_URL": ecr_url}
+        run(environment, "build", "--base", cpu_base, "--source", str(ROOT), "--tag", LOCAL)
+        uri = json.loads(run(environment, "push", LOCAL, "--repository", REPOSITORY, "--json"))["uri"]
         client.images.pull(uri, auth_config=LOGIN.config())
-        session.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        session.iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
         yield uri
+
+
+def run(environment: Mapping[str, str], *arguments: str) -> str:
+    """What `byoc` prints, run as a program of its own."""
+    command = [sys.executable, "-m", "byoc", *arguments]
+    return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def in_docker(client: DockerClient, image: str) -> Runner:
     @contextmanager
-    def run(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def start(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         directory.mkdir(exist_ok=True)
         volumes = {str(directory): {"bind": "/opt/ml", "mode": "ro"}}
         with running(client, image, environment, volumes=volumes) as served:
             yield served.url, "/opt/ml"
 
-    return run
+    return start
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["single-model", "multi-model"])
 def test_whole_way(
-    byoc: Byoc,
-    session: Aws,
-    client: DockerClient,
     pushed: str,
+    byoc: Byoc,
+    account: Aws,
+    client: DockerClient,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     many: bool,
@@ -83,11 +91,11 @@ def test_whole_way(
 
     file = npy(tmp_path / "x.npy", 7)
     target = ["--target-model", "ada.tar.gz"] if many else []
-    with hosting(session, "classifier", tmp_path / "opt-ml", run=in_docker(client, pushed)) as hosted:
+    with hosting(account, "classifier", tmp_path / "opt-ml", run=in_docker(client, pushed)) as hosted:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", hosted.url)
         answer = byoc.ok("invoke", "classifier", file, "--kserve", "binary", "--input", "x", *target)
         assert answer.out == "y float32[1, 1]: 21\n"
 
     assert "1 to 3 instances" in byoc.ok("scale", "classifier", "--max", "3", "--invocations", "60").out
     byoc.ok("delete", "classifier", "--yes", "--interval", "0.01")
-    assert not any(snapshot(session).values())
+    assert not any(snapshot(account).values())

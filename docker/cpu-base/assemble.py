@@ -18,6 +18,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def check_numpy() -> None:
 
 
 def assemble(destination: Path) -> None:
-    """Write the whole tree to `destination`, replacing what was there."""
+    """Write the whole tree to `destination`, replacing what was there; it is never seen unfinished."""
     check_numpy()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     source = wheel_root()
@@ -77,17 +78,21 @@ def assemble(destination: Path) -> None:
     if not stub.is_file():
         built_for = ", ".join(sorted(path.name for path in stub.parents[1].iterdir()))
         raise SystemExit(f"the wheel has no Python backend for Python {python}, only for {built_for}")
-    shutil.rmtree(destination, ignore_errors=True)
-    (destination / "bin").mkdir(parents=True)
-    shutil.copy2(triton / "bin" / "tritonserver", destination / "bin")
-    shutil.copytree(source / "nvidia_pytriton.libs", destination / "lib")
-    library = libpython()
-    shutil.copy2(library, destination / "lib" / f"libpython{python}.so.1.0")
-    shutil.copytree(triton / "backends" / "python", destination / "backends" / "python")
-    shutil.copy2(stub, destination / "backends" / "python")
-    for path in (destination / "bin" / "tritonserver", destination / "backends" / "python" / stub.name):
-        path.chmod(0o755)
-    shutil.copytree(STAND_INS, destination / "backends", dirs_exist_ok=True)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent, prefix=f"{destination.name}-") as beside:
+        tree = Path(beside) / "new"
+        (tree / "bin").mkdir(parents=True)
+        shutil.copy2(triton / "bin" / "tritonserver", tree / "bin")
+        shutil.copytree(source / "nvidia_pytriton.libs", tree / "lib")
+        shutil.copy2(libpython(), tree / "lib" / f"libpython{python}.so.1.0")
+        shutil.copytree(triton / "backends" / "python", tree / "backends" / "python")
+        shutil.copy2(stub, tree / "backends" / "python")
+        for path in (tree / "bin" / "tritonserver", tree / "backends" / "python" / stub.name):
+            path.chmod(0o755)
+        shutil.copytree(STAND_INS, tree / "backends", dirs_exist_ok=True)
+        if destination.exists():
+            destination.rename(Path(beside) / "old")
+        tree.rename(destination)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ logger = logging.getLogger("serve")
 
 # SageMaker sends SIGKILL 30 s after SIGTERM: what the drain leaves of it is for tritonserver to unload its models.
 STOP_SECONDS = 29
-APP_STOP_SECONDS = 1
+APP_STOP_SECONDS = 2
 
 # Once nothing has been in flight for this long, the connections that are still open are idle.
 QUIET_SECONDS = 0.5

@@ -20,6 +20,8 @@ BUILT = (
     "image_classification/1",
     "image_decode/1/model.dali",
     "label_top_k/1/model.py",
+    "mean_pool/1/model.py",
+    "text_tokenize/tokenizer.json",
 )
 
 

@@ -1,7 +1,8 @@
 """The `onnxruntime` backend for a machine without the compiled one: the same `config.pbtxt`, the same `model.onnx`.
 
 Runs on the CPU, whatever the instance group says. Of the compiled backend's parameters it honours
-`intra_op_thread_count`, `inter_op_thread_count` and `execution_mode`.
+`intra_op_thread_count`, `inter_op_thread_count` and `execution_mode`. Parameters that begin with `session.` are entries
+of onnxruntime's session configuration; the compiled backend passes over all but one of these.
 """
 
 from __future__ import annotations
@@ -111,12 +112,18 @@ def open_session(model: stand_in.Model) -> Any:
     if model.parameter("execution_mode", 0):
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     # Threads that spin while they wait take the CPU from the other instances and from the server itself.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    entries = {"session.intra_op.allow_spinning": "0", **_session_entries(model)}
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
     path = _onnx_file(model.file)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except LOAD_ERRORS as error:
         raise stand_in.ModelLoadError(f"model '{model.name}': onnxruntime cannot load {path}: {error}") from error
+
+
+def _session_entries(model: stand_in.Model) -> dict[str, str]:
+    return {key: value for key, value in model.parameters.items() if key.startswith("session.")}
 
 
 def _onnx_file(path: Path) -> Path:

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODEL = HERE / "categories"
 
 # Tenant → category → words, of which one has to stand in an ImageNet label.
 TENANTS = {
@@ -21,11 +20,12 @@ TENANTS = {
 
 def write_tenant(directory: Path, categories: dict[str, tuple[str, ...]]) -> None:
     """Write one tenant: the ensemble, and the model that knows its categories."""
-    shutil.copytree(MODEL, directory / "categories", ignore=shutil.ignore_patterns("__pycache__"))
+    for model in ("pipeline", "categories"):
+        (directory / model / "1").mkdir(parents=True)
+        shutil.copy(HERE / f"{model}.pbtxt", directory / model / "config.pbtxt")
+    shutil.copy(HERE / "categories.py", directory / "categories" / "1" / "model.py")
     lines = [f"{category}: {', '.join(words)}\n" for category, words in categories.items()]
     (directory / "categories" / "categories.txt").write_text("".join(lines), encoding="utf-8")
-    (directory / "pipeline" / "1").mkdir(parents=True)
-    shutil.copy(HERE / "pipeline.pbtxt", directory / "pipeline" / "config.pbtxt")
 
 
 def main(directory: Path) -> None:

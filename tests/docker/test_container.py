@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,11 @@ from docker import DockerClient
 from docker.models.containers import Container
 from tritonclient.http import InferenceServerClient, InferInput
 
+from byoc import image
 from byoc.image import BuiltImage
 from tests.docker.conftest import SAMPLE
 from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
+from tests.triton import ROOT
 
 # The first test that runs has the image built.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -141,14 +144,27 @@ def test_ordinary_user_read_only_on_another_port(client: DockerClient, built: Bu
         assert "1000" in served.run("id", "-u")
 
 
-def test_base_image_with_a_pythonpath(
-    client: DockerClient, built: BuiltImage, photograph: bytes, tmp_path: Path
-) -> None:
-    """Triton's image has one, with packages of its DALI backend: they must not reach `serve`."""
-    for module in ("aiohttp", "jinja2", "psutil", "typing_extensions"):
-        (tmp_path / f"{module}.py").write_text("raise ImportError('not for serve')\n")
-    volumes = {str(tmp_path): {"bind": "/foreign", "mode": "ro"}}
-    with running(client, built.tag, {**SAMPLE, "PYTHONPATH": "/foreign"}, volumes=volumes) as served:
+FOREIGN_PACKAGES = """
+FROM {base}
+COPY foreign /foreign
+ENV PYTHONPATH=/foreign
+"""
+
+
+def test_base_image_with_a_pythonpath(client: DockerClient, cpu_base: str, photograph: bytes, tmp_path: Path) -> None:
+    """Triton's image has one, for packages of its DALI backend: `serve` is built with its own, and uses them."""
+    lock = (ROOT / "requirements" / "serve.lock").read_text()
+    for package in ("aiohttp", "jinja2"):
+        [version] = set(re.findall(rf"^{package}==(\S+)", lock, re.MULTILINE))
+        information = tmp_path / "foreign" / f"{package}-{version}.dist-info"
+        information.mkdir(parents=True)
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        (tmp_path / "foreign" / f"{package}.py").write_text("raise ImportError('not for serve')\n")
+    (tmp_path / "Dockerfile").write_text(FOREIGN_PACKAGES.format(base=cpu_base))
+    client.images.build(path=str(tmp_path), tag="triton-byoc:test-foreign-base", rm=True)
+    foreign = image.build(ROOT, "triton-byoc:test-foreign-base", "triton-byoc:test-foreign")
+    with running(client, foreign.tag, SAMPLE) as served:
+        assert served.run("printenv", "PYTHONPATH") == "/foreign\n"
         assert first_label(served.invoke(photograph)) == CAT
 
 

@@ -6,8 +6,6 @@ Everything here only reads from AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from botocore.exceptions import ClientError
 from byoc import archive
 from byoc.aws import Aws, error_code
 from byoc.base_images import registry_host
-from byoc.deployment.storage import Location, Upload, object_digest, objects, split_uri
+from byoc.deployment.storage import Location, Upload, is_there, objects, objects_if_any, split_uri
 from byoc.errors import ArchiveError, ConfigurationError, NotFoundError, RegionError
 from byoc.specification import Variant
 
@@ -24,7 +22,7 @@ __all__ = ["DEFAULT_MODEL_VARIABLE", "ModelData", "local_model_data", "pinned_im
 
 DEFAULT_MODEL_VARIABLE = "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME"
 _ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<image>.+)")
-_CONNECTIONS = 16
+_UPLOAD_REMEDY = "Upload it there, or name a directory and let `byoc deploy` do it."
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,11 @@ def local_model_data(variant: Variant, location: Location, current: str | None, 
         return ModelData(upload.uri, (upload,))
     packed_models = _pack_models(Path(str(variant.models)), scratch)
     prefix = _prefix_for(packed_models, location, current, aws)
-    uploads = tuple(Upload(one, location.bucket, f"{prefix}{one.path.name}") for one in packed_models)
-    return ModelData(f"s3://{location.bucket}/{prefix}", uploads)
+    return ModelData(f"s3://{location.bucket}/{prefix}", _uploads(packed_models, location, prefix))
+
+
+def _uploads(models: tuple[archive.Archive, ...], location: Location, prefix: str) -> tuple[Upload, ...]:
+    return tuple(Upload(one, location.bucket, f"{prefix}{one.path.name}") for one in models)
 
 
 def _pack_model(path: Path, scratch: Path, default_model: str | None) -> archive.Archive:
@@ -128,11 +129,8 @@ def _prefix_for(models: tuple[archive.Archive, ...], location: Location, current
         return fresh
     prefix = split_uri(current)[1]
     present = {key for key, _ in objects(aws, location.bucket, prefix)}
-    known = [one for one in models if f"{prefix}{one.path.name}" in present]
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        digests = pool.map(lambda one: object_digest(aws, location.bucket, f"{prefix}{one.path.name}"), known)
-    changed = any(digest != one.digest for digest, one in zip(digests, known, strict=True))
-    return fresh if changed else prefix
+    known = (one for one in _uploads(models, location, prefix) if one.key in present)
+    return prefix if all(is_there(aws, known)) else fresh
 
 
 def remote_model_data(variant: Variant, aws: Aws) -> ModelData | None:
@@ -143,22 +141,12 @@ def remote_model_data(variant: Variant, aws: Aws) -> ModelData | None:
     bucket, key = split_uri(url)
     if variant.models is not None or url.endswith("/"):
         prefix = key if key.endswith("/") or not key else f"{key}/"
-        if next(_first(aws, bucket, prefix), None) is None:
-            raise NotFoundError(f"{'models' if variant.models else 'model'}: nothing lies at {url}")
+        if not any(objects_if_any(aws, bucket, prefix)):
+            raise NotFoundError(f"{'models' if variant.models else 'model'}: nothing lies at {url}", _UPLOAD_REMEDY)
         return ModelData(f"s3://{bucket}/{prefix}")
     try:
         return ModelData(url, fingerprint=aws.s3.head_object(Bucket=bucket, Key=key)["ETag"])
     except ClientError as error:
         if error_code(error) not in ("404", "NoSuchKey", "NoSuchBucket"):
             raise
-        remedy = "Upload it there, or give `model` a directory and let `byoc deploy` do it."
-        raise NotFoundError(f"model: there is no object {url}", remedy) from error
-
-
-def _first(aws: Aws, bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
-    try:
-        yield from objects(aws, bucket, prefix)
-    except ClientError as error:
-        if error_code(error) != "NoSuchBucket":
-            raise
-        raise NotFoundError(f"there is no bucket {bucket!r}") from error
+        raise NotFoundError(f"model: there is no object {url}", _UPLOAD_REMEDY) from error

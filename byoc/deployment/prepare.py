@@ -19,10 +19,9 @@ from byoc.deployment.resources import desired
 from byoc.deployment.state import Existing, multi_model_prefix
 from byoc.deployment.storage import (
     Location,
-    Upload,
     check_bucket,
+    is_there,
     location_of,
-    object_digest,
     objects_if_any,
     split_uri,
 )
@@ -48,7 +47,8 @@ def prepare(aws: Aws, spec: Specification, found: Existing, scratch: Path) -> Pl
         f"{location.bucket}/{location.prefix}",
     )
     uploads = tuple({one.uri: one for entry in data.values() for one in entry.uploads}.values())
-    present = frozenset((one.bucket, one.key) for one in uploads if _is_there(aws, one))
+    there = zip(uploads, is_there(aws, uploads), strict=True)
+    present = frozenset((one.bucket, one.key) for one, is_present in there if is_present)
     stored = frozenset(_stored(aws, found, location if uploads else None)) - set(_referenced(data))
     return make_plan(wanted, found, uploads, present, stored, _scaled(aws, found))
 
@@ -72,10 +72,6 @@ def _model_data(
             by_source[key] = remote
         data[variant.name] = by_source[key]
     return data
-
-
-def _is_there(aws: Aws, wanted: Upload) -> bool:
-    return object_digest(aws, wanted.bucket, wanted.key) == wanted.archive.digest
 
 
 def _stored(aws: Aws, found: Existing, location: Location | None) -> Iterable[StoredObject]:

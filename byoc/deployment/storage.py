@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
@@ -12,22 +14,28 @@ from byoc.archive import Archive
 from byoc.aws import Aws, error_code
 from byoc.errors import AccessDeniedError, NotFoundError, RegionError
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 __all__ = [
     "Location",
     "Upload",
+    "abort_uploads",
     "check_bucket",
+    "is_there",
     "location_of",
-    "object_digest",
     "objects",
     "objects_if_any",
     "remove",
     "split_uri",
+    "unfinished_uploads",
     "upload",
 ]
 
 _DIGEST_KEY = "sha256"
 _DIGEST_LENGTH = 16
 _DELETE_AT_ONCE = 1000
+_CONNECTIONS = 10  # botocore keeps as many open
 
 
 @dataclass(frozen=True)
@@ -113,10 +121,18 @@ def objects_if_any(aws: Aws, bucket: str, prefix: str) -> Iterator[tuple[str, in
             raise
 
 
-def object_digest(aws: Aws, bucket: str, key: str) -> str | None:
+def is_there(aws: Aws, wanted: Iterable[Upload]) -> list[bool]:
+    """Tell for each whether `upload` has put it there already. An object of another content does not count."""
+    uploads, s3 = list(wanted), aws.s3
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        digests = pool.map(lambda one: _digest(s3, one.bucket, one.key), uploads)
+        return [digest == one.archive.digest for digest, one in zip(digests, uploads, strict=True)]
+
+
+def _digest(s3: S3Client, bucket: str, key: str) -> str | None:
     """The content digest of an archive that `upload` put there; None if there is no object, or not from `upload`."""
     try:
-        return aws.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get(_DIGEST_KEY)
+        return s3.head_object(Bucket=bucket, Key=key)["Metadata"].get(_DIGEST_KEY)
     except ClientError as error:
         if error_code(error) not in ("404", "NoSuchKey"):
             raise

@@ -47,7 +47,7 @@ KEYS: dict[str, tuple[Keys, str]] = {
     "bucket in another region": ({"upload_to": "s3://far-away/x"}, r"'far-away' is in us-west-2, not in eu-west-1"),
     "no such object": ({"model": f"s3://{BUCKET}/x.tar.gz"}, r"model: there is no object s3://"),
     "nothing at prefix": ({"model": None, "models": f"s3://{BUCKET}/none/"}, r"models: nothing lies at s3://"),
-    "no such bucket for models": ({"model": None, "models": "s3://nowhere-at-all/"}, r"no bucket 'nowhere"),
+    "no such bucket for models": ({"model": None, "models": "s3://nowhere-at-all/"}, r"models: nothing lies at s3://nowhere-at-all/"),
     "region that is none": ({"region": "europe"}, r"region: 'europe' is not the name of an AWS region"),
 }  # fmt: skip
 

@@ -23,8 +23,7 @@ class LoadedTenant:
         name: what SageMaker calls it.
         url: the directory of its archive, as SageMaker named it.
         entry: what its entry model is called in Triton.
-        loads: the models to load, one after the other, to load all of it; the entry is the last.
-        layers: all its models in Triton, in the order in which they are unloaded.
+        layers: all its models in Triton, in the order in which they are unloaded; they are loaded in the opposite one.
         shared: the shared models that must be loaded first.
         loaded_at: when, in seconds since the epoch; tells it from another load of the same name.
     """
@@ -32,7 +31,6 @@ class LoadedTenant:
     name: str
     url: str
     entry: str
-    loads: tuple[str, ...]
     layers: tuple[tuple[str, ...], ...]
     shared: tuple[str, ...]
     loaded_at: float
@@ -49,7 +47,6 @@ class LoadedTenant:
             name=name,
             url=url,
             entry=names[tenant.entry],
-            loads=(*(names[model] for model in reversed(tenant.loads)), names[tenant.entry]),
             layers=tuple(tuple(names[model] for model in layer) for layer in tenant.layers),
             shared=tenant.shared,
             loaded_at=time.time(),
@@ -98,7 +95,6 @@ class Store:
             yield LoadedTenant(
                 **{
                     **values,
-                    "loads": tuple(values["loads"]),
                     "layers": tuple(map(tuple, values["layers"])),
                     "shared": tuple(values["shared"]),
                 }

@@ -260,9 +260,17 @@ class Tenants:
         return loaded, Usage(max(0, after.host - before.host), max(0, after.gpu - before.gpu))
 
     async def _load_models(self, tenant: LoadedTenant) -> None:
+        """Load its models, what is called before what calls it.
+
+        Triton would load what an ensemble runs by itself, but it loads ensembles that have a model in common, such as a
+        shared one, one after the other.
+        """
         await asyncio.gather(*map(self._load_shared, tenant.shared))
-        for model in tenant.loads:
-            await self._control.load(model)
+        for layer in reversed(tenant.layers):
+            # Nothing is loading any more when a failure is cleared away.
+            outcomes = await asyncio.gather(*map(self._control.load, layer), return_exceptions=True)
+            for failure in filter(None, outcomes):
+                raise failure
 
     async def _load_shared(self, model: str) -> None:
         """Load a shared model by its own name, once: it then stays when the tenants that use it go."""

@@ -51,8 +51,7 @@ class Tenant:
         models: directory of each model of the archive, by name, the entry first.
         shared: the shared models that it uses.
         layers: the names of its models, those that call others before those that they call. Models are unloaded in
-            this order, so that a request in flight finds every model that it still needs.
-        loads: its models that Triton does not load by itself along with the entry: called from Python code.
+            this order, so that a request in flight finds every model that it still needs, and loaded in the other one.
         python_instances: how many processes Triton starts for its Python models.
         required_bytes: host memory that it says it needs, or 0.
         size_bytes: what its files take.
@@ -63,7 +62,6 @@ class Tenant:
     models: Mapping[str, Path]
     shared: tuple[str, ...]
     layers: tuple[tuple[str, ...], ...]
-    loads: tuple[str, ...]
     python_instances: int
     required_bytes: int
     size_bytes: int
@@ -98,7 +96,6 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
         models={name: models[name] for name in (entry, *(name for name in models if name != entry))},
         shared=shared,
         layers=_layers(directory, entry, own),
-        loads=tuple(name for config in configs.values() for name in _depends_on(config) if name in models),
         python_instances=sum(_python_instances(models[name], config) for name, config in configs.items()),
         required_bytes=sum(_required_bytes(models[name], config) for name, config in configs.items()),
         size_bytes=size_bytes,

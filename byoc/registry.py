@@ -71,9 +71,10 @@ def ensure_local(client: docker.DockerClient, image: str, profile: str | None = 
         region = ecr_region(image)
         login = ecr_login(aws.connect(region, profile)).config() if region else None
         with engine.explained(f"pulling {image}", "Check its name; `docker login` if its registry wants it."):
-            for event in engine.follow_layers(client.api.pull(image, stream=True, decode=True, auth_config=login)):
-                if "error" in event:
-                    raise ImageError(f"pulling {image}: {event['error']}") from None
+            events = client.api.pull(image, stream=True, decode=True, auth_config=login)
+            failures = [event["error"] for event in engine.follow_layers(events) if "error" in event]
+        if failures:
+            raise ImageError(f"pulling {image}: {failures[0]}") from None
 
 
 def ensure_repository(session: Aws, name: str, immutable: bool) -> str:
@@ -113,14 +114,14 @@ def push(image: str, repository: str, tag: str, login: Login | None = None) -> P
     """
     reference = f"{repository}:{tag}"
     auth = login.config() if login else None
-    digest = ""
     with engine.connected() as client, engine.explained(f"pushing {reference}"):
         _tag(client, image, repository, tag)
         events = client.api.push(repository, tag=tag, stream=True, decode=True, auth_config=auth)
-        for event in engine.follow_layers(events):
-            if "error" in event:
-                raise RegistryError(f"pushing {reference}: {event['error']}", _remedy(event["error"]))
-            digest = event.get("aux", {}).get("Digest", digest)
+        told = list(engine.follow_layers(events))
+    failures = [event["error"] for event in told if "error" in event]
+    if failures:
+        raise RegistryError(f"pushing {reference}: {failures[0]}", _remedy(failures[0]))
+    digest = next((event["aux"]["Digest"] for event in told if "Digest" in event.get("aux", {})), "")
     if not digest:
         raise RegistryError(f"pushing {reference}: the registry has not confirmed the image")
     return Pushed(reference, digest)

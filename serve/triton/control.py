@@ -13,6 +13,9 @@ __all__ = ["ControlError", "TritonControl"]
 
 NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
+# Triton lists the repository and then looks at each directory; another tenant's may have been removed in between.
+VANISHED = "failed to stat file"
+
 # SageMaker waits 360 s for an answer to a load or an unload.
 CALL_SECONDS = 350.0
 INDEX_SECONDS = 10.0
@@ -100,11 +103,16 @@ class TritonControl:
                 raise _control_error(error) from error
 
     async def _states(self) -> list[tuple[str, str]]:
-        try:
-            index = await self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
-        except InferenceServerException as error:
-            raise _control_error(error) from error
-        return [(model.name, model.state) for model in index.models]
+        """Return the name and the state of each model that Triton knows of or finds."""
+        deadline = time.monotonic() + INDEX_SECONDS
+        while True:
+            try:
+                index = await self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
+                return [(model.name, model.state) for model in index.models]
+            except InferenceServerException as error:
+                if VANISHED not in error.message() or time.monotonic() > deadline:
+                    raise _control_error(error) from error
+            await asyncio.sleep(POLL_SECONDS[0])
 
 
 def _control_error(error: InferenceServerException) -> ControlError:

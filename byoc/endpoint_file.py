@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -125,7 +126,7 @@ def _text(error: ErrorDetails) -> str:
         return f"unknown key{f', did you mean {near[0]}?' if near else ''}"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    message = error["msg"].removeprefix("Input ")
+    message = re.sub(r"^(Input|String|List|Dictionary) ", "", error["msg"])
     if "environment" in location:
         return f"{message} (write numbers and true/false in quotes)"
     return f"{error['input']!r} {message}"

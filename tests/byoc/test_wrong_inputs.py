@@ -24,7 +24,7 @@ KEYS: dict[str, tuple[Keys, str]] = {
         {"instance_type": "ml.g5.xlrage"},
         r"endpoint.yaml:6: instance_type: 'ml.g5.xlrage' is not an instance type .* did you mean ml.g5.xlarge",
     ),
-    "wrong name": ({"endpoint": "my_endpoint"}, r"endpoint.yaml:2: endpoint: 'my_endpoint' .*match"),
+    "wrong name": ({"endpoint": "my_endpoint"}, r"endpoint.yaml:2: endpoint: 'my_endpoint' should match"),
     "number for a variable": ({"environment": {"A": 1}}, r"environment.A: should be a valid string \(write numbers"),
     "wrong variable": ({"environment": {"A-B": "1"}}, r"environment: 'A-B' is not the name of an environment variable"),
     "two models": ({"models": "tenants"}, r"has both `model` and `models`"),

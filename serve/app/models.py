@@ -74,7 +74,7 @@ class ModelRoutes:
             await self._tenants.load(name, url)
         except (TenantError, ControlError) as error:
             logger.warning("loading %s failed: %s", name, error)
-            raise RequestError(STATUS[type(error)], str(error)) from error
+            raise RequestError(_status(error), str(error)) from error
         return web.json_response(_described(name, url))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -96,7 +96,7 @@ class ModelRoutes:
         try:
             await self._tenants.unload(name)
         except (TenantError, ControlError) as error:
-            raise RequestError(STATUS[type(error)], str(error)) from error
+            raise RequestError(_status(error), str(error)) from error
         return web.json_response({"modelName": name, "status": "unloaded"})
 
     async def _invoke(self, request: web.Request) -> web.StreamResponse:
@@ -115,6 +115,10 @@ class ModelRoutes:
     def _refuse_while_recovering(self) -> None:
         if not self._tenants.recovered.is_set():
             raise RequestError(503, "the models are being loaded again after a restart: see /ping")
+
+
+def _status(error: Exception) -> int:
+    return next(status for kind, status in STATUS.items() if isinstance(error, kind))
 
 
 def _described(name: str, url: str) -> dict[str, str]:

@@ -58,6 +58,7 @@ class MultiModel:
             Admission(self._resources, options.shm_bytes),
             Path(options.models_dir),
             Shared(frozenset(options.shared_models), options.on_cpu),
+            self._is_broken,
         )
         self._configurations: dict[tuple[str, float], dict[str, Any]] = {}
         self._dead_shared: tuple[str, ...] = ()
@@ -108,9 +109,8 @@ class MultiModel:
             except UnknownCommandLineError as error:
                 return logger.warning("processes that die will not be noticed: %s", error)
             tenants = list(filter(None, map(self.tenants.get, self.tenants.names())))
-            for tenant in tenants:
-                if dead := await self._dead(tenant.models, tenant.loaded_at, running):
-                    await self._give_up(tenant, dead)
+            dead = {tenant: await self._dead(tenant.models, tenant.loaded_at, running) for tenant in tenants}
+            await asyncio.gather(*(self._give_up(tenant, groups) for tenant, groups in dead.items() if groups))
             self._dead_shared = await self._dead(tuple(self.tenants.loaded_shared), 0, running)
             current = {tenant.loaded_at for tenant in tenants} | {0}
             self._configurations = {key: value for key, value in self._configurations.items() if key[1] in current}
@@ -128,12 +128,16 @@ class MultiModel:
             self._configurations[key] = await self._triton.configuration(model, ANSWER_SECONDS)
         return self._configurations[key]
 
+    async def _is_broken(self, tenant: LoadedTenant) -> bool:
+        try:
+            running = await asyncio.to_thread(running_instances)
+        except UnknownCommandLineError:
+            return False
+        return bool(await self._dead(tenant.models, tenant.loaded_at, running))
+
     async def _give_up(self, tenant: LoadedTenant, dead: tuple[str, ...]) -> None:
         # The first look may have come while the tenant was being unloaded.
-        running = await asyncio.to_thread(running_instances)
-        if self.tenants.get(tenant.name) is not tenant or not await self._dead(
-            tenant.models, tenant.loaded_at, running
-        ):
+        if self.tenants.get(tenant.name) is not tenant or not await self._is_broken(tenant):
             return
         logger.error("%s has lost a process (%s): unloading it", tenant.name, ", ".join(dead))
         try:

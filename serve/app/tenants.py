@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,17 @@ from serve.codecs.triton_errors import is_out_of_memory
 from serve.front_door.routes import Routes
 from serve.repository import RepositoryError, Tenant, inspect_tenant, names_in_triton
 from serve.resources import Resources
-from serve.triton.control import ControlError, TritonControl
-from serve.triton.processes import UnknownCommandLineError, host_memory
+from serve.triton.control import ControlError, StillUnloadingError, TritonControl
+from serve.triton.processes import UnknownCommandLineError, host_memory, kill
 
 __all__ = ["AlreadyLoadedError", "NotLoadedError", "OutOfResourcesError", "TenantError", "TenantLoadError", "Tenants"]
 
 logger = logging.getLogger("serve.app")
 
 RECOVERY_POLL_SECONDS = 0.2
+
+# What the requests that a tenant without one of its processes still answers may take; SageMaker itself waits for 60 s.
+BROKEN_SECONDS = 10.0
 
 
 class TenantError(Exception):
@@ -84,6 +87,7 @@ class Tenants:
         admission: decides about loads.
         models_dir: where SageMaker puts archives.
         shared: the image's shared models.
+        is_broken: tells whether a tenant has lost a process.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class Tenants:
         admission: Admission,
         models_dir: Path,
         shared: Shared,
+        is_broken: Callable[[LoadedTenant], Awaitable[bool]],
     ) -> None:
         """Start without tenants; `recover` brings back those that were loaded."""
         self._control = control
@@ -104,9 +109,11 @@ class Tenants:
         self._admission = admission
         self._models_dir = models_dir
         self._shared = shared
+        self._is_broken = is_broken
         self._tenants: dict[str, LoadedTenant] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loaded_shared: set[str] = set()
+        self._abandoned: frozenset[str] = frozenset()
         self.recovered = asyncio.Event()
         self._recovery = asyncio.Lock()
 
@@ -172,7 +179,7 @@ class Tenants:
             started = time.monotonic()
             await self._routes.remove(name)
             try:
-                await self._clear(tenant.layers)
+                await (self._abandon(tenant) if await self._is_broken(tenant) else self._clear(tenant.layers))
             except ControlError:
                 self._tenants[name] = tenant  # so that the unload can be tried again
                 raise
@@ -198,8 +205,10 @@ class Tenants:
         recorded = list(self._store.recorded())
         self._tenants = {tenant.name: tenant for tenant in recorded if ready.issuperset(tenant.models)}
         await self._replace_routes()
-        stray = self._store.installed() - {model for tenant in recorded for model in tenant.models}
+        wanted = {model for tenant in recorded for model in tenant.models}
+        stray = self._store.installed() - wanted
         await self._clear((tuple(stray),))
+        self._abandoned = frozenset(await self._control.loaded() - ready - wanted)
         await asyncio.gather(*(self._load_again(tenant) for tenant in recorded if tenant.name not in self._tenants))
         await self._replace_routes()
         self.recovered.set()
@@ -243,7 +252,7 @@ class Tenants:
             raise TenantLoadError(str(error)) from error
 
     async def _install_and_load(self, name: str, url: str, tenant: Tenant) -> tuple[LoadedTenant, Usage]:
-        names = names_in_triton(name, tenant, self._shared.names)
+        names = names_in_triton(name, tenant, self._shared.names, self._abandoned)
         loaded = LoadedTenant.of(name, url, tenant, names)
         before = await asyncio.to_thread(self._used, loaded)
         try:
@@ -278,6 +287,20 @@ class Tenants:
             if model not in self._loaded_shared:
                 await self._control.load(model)
                 self._loaded_shared.add(model)
+
+    async def _abandon(self, tenant: LoadedTenant) -> None:
+        """Unload a tenant that has lost a process.
+
+        A model that has failed a request for that reason is never unloaded: Triton goes on to count the request. All
+        that is left of such a model is its name, once its other processes are killed.
+        """
+        for layer in tenant.layers:
+            try:
+                await self._control.unload(layer, BROKEN_SECONDS)
+            except StillUnloadingError as error:
+                await asyncio.to_thread(kill, error.models)
+                self._abandoned |= error.models
+        await asyncio.to_thread(self._store.remove, tenant.models)
 
     async def _clear(self, layers: tuple[tuple[str, ...], ...]) -> None:
         for layer in layers:

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +103,26 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
     )
 
 
-def names_in_triton(name: str, tenant: Tenant, shared_models: frozenset[str] = frozenset()) -> dict[str, str]:
+def names_in_triton(
+    name: str, tenant: Tenant, shared_models: frozenset[str] = frozenset(), taken: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """Return what each model of a tenant is called in Triton.
 
     Args:
-        name: what SageMaker calls the tenant; any text.
+        name: what SageMaker calls the tenant; any text without "/".
         tenant: its archive.
-        shared_models: names that are taken.
+        shared_models: the names of the models that the image shares.
+        taken: further names that can't be used.
     """
     entry = _plain(name) if name not in shared_models and SEPARATOR not in name else _digest(name)
-    return {model: entry if model == tenant.entry else f"{entry}{SEPARATOR}{_plain(model)}" for model in tenant.models}
+    for attempt in count(1):
+        names = {
+            model: entry if model == tenant.entry else f"{entry}{SEPARATOR}{_plain(model)}" for model in tenant.models
+        }
+        if taken.isdisjoint(names.values()):
+            break
+        entry = _digest(f"{name}/{attempt}")
+    return names
 
 
 def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *, on_cpu: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-__all__ = ["ControlError", "TritonControl"]
+__all__ = ["ControlError", "StillUnloadingError", "TritonControl"]
 
 NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
 
@@ -34,6 +34,20 @@ class ControlError(RuntimeError):
         """Keep both."""
         super().__init__(message)
         self.reached = reached
+
+
+class StillUnloadingError(ControlError):
+    """Models take longer to unload than they were given.
+
+    Args:
+        models: which.
+        seconds: how long that was.
+    """
+
+    def __init__(self, models: frozenset[str], seconds: float) -> None:
+        """Keep the models."""
+        super().__init__(f"still unloading after {seconds:.0f} s: {', '.join(sorted(models))}")
+        self.models = models
 
 
 class TritonControl:
@@ -62,20 +76,21 @@ class TritonControl:
         except InferenceServerException as error:
             raise _control_error(error) from error
 
-    async def unload(self, models: Collection[str]) -> None:
+    async def unload(self, models: Collection[str], seconds: float = CALL_SECONDS) -> None:
         """Unload models at once; return when all of them have finished what they were doing and are gone.
 
         Models that are not loaded are passed over.
 
         Raises:
-            ControlError: Triton does not answer, or they were not gone within 350 s.
+            StillUnloadingError: they were not gone in time.
+            ControlError: Triton does not answer.
         """
-        deadline = time.monotonic() + CALL_SECONDS
+        deadline = time.monotonic() + seconds
         await asyncio.gather(*(self._unload(model) for model in models))
         pause = POLL_SECONDS[0]
-        while remaining := (await self.loaded()).intersection(models):
+        while remaining := frozenset((await self.loaded()).intersection(models)):
             if time.monotonic() > deadline:
-                raise ControlError(f"still unloading after {CALL_SECONDS:.0f} s: {', '.join(sorted(remaining))}")
+                raise StillUnloadingError(remaining, seconds)
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_SECONDS[1])
 

@@ -6,11 +6,12 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import psutil
 
-__all__ = ["UnknownCommandLineError", "dead_groups", "host_memory", "running_instances"]
+__all__ = ["UnknownCommandLineError", "dead_groups", "host_memory", "kill", "running_instances"]
 
 # The name of an instance or, while Triton completes a configuration, of a model: nothing like the arguments beside it,
 # a number and the directory of a Python-based backend (or DEFAULT).
@@ -70,9 +71,25 @@ def host_memory(models: Iterable[str]) -> int:
     Raises:
         UnknownCommandLineError: see `running_instances`.
     """
+    return sum(map(_unique_bytes, _processes_of(models))) + sum(
+        _resident_bytes(p) for p in _family() if _name(p) == TRITONSERVER
+    )
+
+
+def kill(models: Iterable[str]) -> None:
+    """Kill the processes of models.
+
+    Raises:
+        UnknownCommandLineError: see `running_instances`.
+    """
+    for process in _processes_of(models):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _processes_of(models: Iterable[str]) -> list[psutil.Process]:
     wanted = re.compile(f"({'|'.join(map(re.escape, models))})_\\d+(_\\d+)?(_gpu\\d+)?")
-    own = [process for name, process in running_instances().items() if wanted.fullmatch(name)]
-    return sum(map(_unique_bytes, own)) + sum(_resident_bytes(p) for p in _family() if _name(p) == TRITONSERVER)
+    return [process for name, process in running_instances().items() if wanted.fullmatch(name)]
 
 
 def _family() -> list[psutil.Process]:

@@ -114,7 +114,8 @@ class Endpoint:
         """Return the table that HAProxy starts with."""
         table = Path(self.options["multi_model"]["table"])
         lines = table.read_text().splitlines() if table.exists() else []
-        return {line.split()[0]: line.split()[1] for line in lines}
+        routes = {line.split()[0]: line.split()[1] for line in lines}
+        return {name: model for name, model in routes.items() if "/" not in name}  # no name of a tenant: a flag
 
     def in_triton(self) -> set[str]:
         """Return the models that take memory in Triton."""

@@ -1,44 +1,69 @@
-"""A Python model's process that dies: the tenant is unloaded, since loading it again is what mends it."""
+"""A Python model's process that dies: the tenant is unloaded, since loading it again is what mends it.
+
+Triton keeps the names of models that have failed a request so, hence an endpoint of their own.
+"""
 
 from __future__ import annotations
 
-from tests.serve.multi_model.archives import ensemble, word
-from tests.serve.multi_model.conftest import WriteArchive
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serve.multi_model.archives import ensemble, word, write_archive
+from tests.serve.multi_model.conftest import running_endpoint
 from tests.serve.multi_model.endpoint import Endpoint, await_true
 
 
-def test_a_killed_process(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """Not for lack of memory: that is no 507. Its neighbours do not notice."""
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    with running_endpoint(tmp_path_factory.mktemp("dead")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("attempt", ["first", "again"])
+def test_a_killed_process(endpoint: Endpoint, attempt: str) -> None:
+    """Not for lack of memory: that is no 507. Its neighbours do not notice. Also when it happens once more."""
     models = {"pipeline": ensemble("whole", "broken-off"), "whole": word("one"), "broken-off": word("two")}
-    url = archive("lame", models)
+    url = write_archive(endpoint.models_dir / "lame" / "model", models)
     assert endpoint.load("lame", url).status == 200
-    assert endpoint.load("well", archive("well", models)).status == 200
-    endpoint.stubs()["lame--broken-off_0_0"].kill()
+    assert endpoint.load("well", write_archive(endpoint.models_dir / "well" / "model", models)).status == 200
+    [broken] = [process for name, process in endpoint.stubs().items() if name.startswith("lame") and "broken" in name]
+    broken.kill()
     answer = endpoint.invoke("lame")
     assert answer.status in (404, 500)
     assert answer.error()
-    await_true(lambda: endpoint.invoke("lame").status == 404, "the tenant is unloaded")
-    await_true(
-        lambda: set(endpoint.installed()) == {"well", "well--whole", "well--broken-off"}, "nothing of it is left"
-    )
+    await_true(lambda: endpoint.invoke("lame").status == 404, "the tenant is not invoked any more")
+    await_true(lambda: set(endpoint.installed()) == {"well", "well--whole", "well--broken-off"}, "it is removed")
+    assert not any(name.startswith("lame") for name in endpoint.stubs())
     assert endpoint.names() == ["well"]
     assert endpoint.said("well") == "hello one two"
     assert endpoint.serve.ping() == 200
     assert endpoint.load("lame", url).status == 200
     assert endpoint.said("lame") == "hello one two"
+    assert [endpoint.unload(name).status for name in ("lame", "well")] == [200, 200]
+    assert not endpoint.installed()
+    assert not endpoint.records()
 
 
-def test_one_of_several_processes(gateway: Endpoint, archive: WriteArchive) -> None:
-    """Two archives name their instance groups alike; only the one that lost a process goes."""
+def test_an_unload_before_anyone_has_noticed(endpoint: Endpoint) -> None:
+    url = write_archive(endpoint.models_dir / "gone" / "model", word("gone"))
+    assert endpoint.load("gone", url).status == 200
+    endpoint.stubs()["gone_0"].kill()
+    assert endpoint.unload("gone").status in (200, 404)
+    assert endpoint.load("gone", url).status == 200
+    assert endpoint.said("gone") == "hello gone"
+    assert endpoint.unload("gone").status == 200
+
+
+def test_one_of_several_processes(endpoint: Endpoint) -> None:
+    """Two archives name their instance groups alike; only the one that lost a process goes, with all of its others."""
     group = 'instance_group [{ name: "workers" count: 2 }]'
-    for name in ("lame", "well"):
-        assert gateway.load(name, archive(name, word(name, more=group))).status == 200
-    gateway.stubs()["lame_0_1"].kill()
-    await_true(lambda: gateway.get("lame").status == 404, "the tenant is unloaded")
-    assert gateway.said("well") == "hello well"
-
-
-def test_a_process_that_ends_by_itself(gateway: Endpoint, archive: WriteArchive) -> None:
-    url = archive("ends", {"pipeline": ensemble("ending"), "ending": word(raises_on_execute="SystemExit: 3")})
-    assert gateway.load("ends", url).status == 200
-    assert gateway.invoke("ends").status == 500
+    for name in ("several", "well"):
+        url = write_archive(endpoint.models_dir / name / "model", word(name, more=group))
+        assert endpoint.load(name, url).status == 200
+    endpoint.stubs()["several_0_1"].kill()
+    await_true(lambda: "several" not in endpoint.installed(), "the tenant is unloaded")
+    assert endpoint.get("several").status == 404
+    assert {name for name in endpoint.stubs() if not name.startswith("probe")} == {"well_0_0", "well_0_1"}
+    assert endpoint.said("well") == "hello well"
+    assert endpoint.unload("well").status == 200

@@ -19,13 +19,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.serve.client import Answer
 from tests.serve.multi_model.archives import Model, ensemble, word, write_archive
 from tests.serve.multi_model.endpoint import Endpoint, await_true
 
-SECONDS = 40.0
+SECONDS = 60.0
 CLIENTS = 12
 TENANTS = 10
 WITH_PROCESSES = 2  # tenants that have a Python model of their own; they take seconds to load
@@ -257,4 +256,4 @@ def test_nothing_is_left_open_by_loads(gateway: Endpoint) -> None:
             assert gateway.said("again") == "hello"
             assert gateway.unload("again").status == 200
         counts.append(Held.by(gateway).files)
-    assert counts[-1] == pytest.approx(counts[0], abs=3)
+    assert all(counts[-1][name] <= count + 3 for name, count in counts[0].items()), counts

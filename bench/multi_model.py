@@ -32,6 +32,7 @@ FRONT_ENDS = ("gateway", "native")
 CHURNING = ("churn-1", "churn-2", "churn-3")
 TOGETHER = 8
 TENANTS = 20
+LOAD_ROUNDS = 2
 FIRST_ANSWERS = 3
 MIB = 1024 * 1024
 
@@ -48,8 +49,10 @@ class Warm:
 def main() -> None:
     """Measure, print, and end with status 1 when a request was not answered with success."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2, help="rounds of each measurement (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=15, help="seconds of steady load (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds of steady load (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=8, help="seconds of each quarter of a round (default: %(default)s)"
+    )
     parser.add_argument("--rate", type=float, default=200, help="requests a second (default: %(default)s)")
     options = parser.parse_args()
     print(
@@ -57,7 +60,7 @@ def main() -> None:
     )
     try:
         warm = measure_warm(options.rounds, options.seconds, options.rate)
-        loads = measure_loads(options.rounds)
+        loads = measure_loads(LOAD_ROUNDS)
         memory = {front_end: memory_per_tenant(front_end) for front_end in FRONT_ENDS}
     except (EndpointError, OpenLoopError, ServeError) as error:
         sys.exit(f"bench-multi-model: {error}")

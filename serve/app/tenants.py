@@ -173,7 +173,7 @@ class Tenants:
         """
         async with self._turn(name):
             tenant = self._tenants.get(name)
-            if tenant is None or only not in (None, tenant):
+            if tenant is None or (only is not None and only is not tenant):
                 raise NotLoadedError(f"{name!r} is not loaded")
             del self._tenants[name]
             started = time.monotonic()

@@ -179,6 +179,10 @@ REFUSED = {
         BATCH + X + Y + 'parameters [{ key: "intra_op_thread_count" value: { string_value: "all" } }]',
         "parameter 'intra_op_thread_count' is 'all', not a whole number",
     ),
+    "session_entry": (
+        BATCH + X + Y + 'parameters [{ key: "session.load_model_format" value: { string_value: "ORT" } }]',
+        r"onnxruntime cannot load .*ORT model verification failed",
+    ),
     "not_onnx": (BATCH + X + Y, r"onnxruntime cannot load .*model\.onnx"),
 }
 

@@ -100,6 +100,7 @@ def test_tritonserver_is_killed_in_the_middle_of_a_load(served: Endpoint, gate: 
         load = threads.submit(served.load, "half", url)
         gate.await_started()
         kill(served, "bin/tritonserver")
+        await_true(lambda: served.serve.ping() == 503, "/ping tells of it")
         answer = load.result()
     assert answer.status == 503
     assert answer.error()

@@ -75,14 +75,16 @@ def test_build_again(built: BuiltImage, cpu_base: str, tmp_path: Path) -> None:
     first = image.build(source, cpu_base, tag)
     assert image.build(source, cpu_base, tag).id == first.id
     seconds = []
-    for change in range(3):  # the best of them: other programs may be at work on this machine
+    for change in range(3):
         (source / "serve" / "changed.py").write_text(f"CHANGE = {time.time()} + {change}\n")
         started = time.monotonic()
         changed = image.build(source, cpu_base, tag)
         seconds.append(time.monotonic() - started)
         assert changed.added[:-1] == first.added[:-1]
         assert changed.added[-1] != first.added[-1]
-    assert min(seconds) < 15, seconds
+    # 15 s of a machine of one's own; as much longer as others are at work on it.
+    share = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert min(seconds) < 15 * share, (seconds, share)
 
 
 @pytest.fixture(scope="module")

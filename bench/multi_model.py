@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=8, help="seconds of each quarter of a round (default: %(default)s)"
     )
-    parser.add_argument("--rate", type=float, default=200, help="requests a second (default: %(default)s)")
+    parser.add_argument("--rate", type=float, default=100, help="requests a second (default: %(default)s)")
     options = parser.parse_args()
     print(
         f"{os.cpu_count()} processors, load average of the last minute {os.getloadavg()[0]:.1f} before the first round"

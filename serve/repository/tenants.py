@@ -184,7 +184,7 @@ def _size_inside(directory: Path) -> int:
 
 
 def _check_tensors(directory: Path, name: str, config: Any) -> None:
-    """Refuse an ensemble that writes a tensor twice: Triton would run its steps for ever, whatever is asked of it."""
+    """Refuse an ensemble that writes a tensor twice, which Triton would run for ever, or one that can never run."""
     written = {tensor.name for tensor in config.input} if config.HasField("ensemble_scheduling") else set()
     for step in config.ensemble_scheduling.step:
         for tensor in step.output_map.values():
@@ -195,6 +195,18 @@ def _check_tensors(directory: Path, name: str, config: Any) -> None:
                     "of the ensemble or an output of another step: give each tensor a name of its own",
                 )
             written.add(tensor)
+    waiting = list(config.ensemble_scheduling.step)
+    there = {tensor.name for tensor in config.input}
+    while ready := [step for step in waiting if there.issuperset(step.input_map.values())]:
+        there.update(tensor for step in ready for tensor in step.output_map.values())
+        waiting = [step for step in waiting if step not in ready]
+    if waiting:
+        missing = sorted(set(waiting[0].input_map.values()) - there)
+        raise _error(
+            directory,
+            f"the step {waiting[0].model_name!r} of {_shown(name)} would wait for ever for {', '.join(missing)}, which "
+            "is no input of the ensemble and not written by a step before it",
+        )
 
 
 def _called(config: Any) -> Iterator[str]:

@@ -56,6 +56,7 @@ $(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock requirements/
 
 $(TRITON)/bin/tritonserver: $(BIN)/serve docker/cpu-base/assemble.py $(shell find python_backend_models/backends -name '*.py' 2>/dev/null)
 	$(BIN)/python docker/cpu-base/assemble.py $(TRITON)
+	@touch $@
 
 models: setup ## build the models of model_repository/
 	@for build in model_repository/*/build.py; do echo "Building $$(dirname $$build)"; $(BIN)/python $$build || exit 1; done

@@ -22,7 +22,7 @@ from serve.front_door.routes import Routes
 from serve.repository import RepositoryError, Tenant, inspect_tenant, names_in_triton
 from serve.resources import Resources
 from serve.triton.control import ControlError, StillUnloadingError, TritonControl
-from serve.triton.processes import UnknownCommandLineError, host_memory, kill
+from serve.triton.processes import UnknownCommandLineError, await_end, host_memory, kill
 
 __all__ = ["AlreadyLoadedError", "NotLoadedError", "OutOfResourcesError", "TenantError", "TenantLoadError", "Tenants"]
 
@@ -305,6 +305,8 @@ class Tenants:
     async def _clear(self, layers: tuple[tuple[str, ...], ...]) -> None:
         for layer in layers:
             await self._control.unload(layer)
+        with suppress(UnknownCommandLineError):
+            await asyncio.to_thread(await_end, [model for layer in layers for model in layer])
         await asyncio.to_thread(self._store.remove, [model for layer in layers for model in layer])
 
     def _used(self, tenant: LoadedTenant) -> Usage:

@@ -88,6 +88,7 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
     configs = {name: read_config(path) for name, path in models.items()}
     for name, config in configs.items():
         _check_tensors(directory, name, config)
+        _check_code(directory, name, models[name], config)
     own = {name: tuple(called for called in _called(config) if called in models) for name, config in configs.items()}
     shared = _shared(directory, configs, models, shared_models)
     entry = _entry(directory, own)
@@ -174,13 +175,30 @@ def _size_inside(directory: Path) -> int:
     size = 0
     for parent, directories, files in os.walk(directory):
         for path in (Path(parent, name) for name in (*directories, *files)):
-            if path.is_symlink() and not path.resolve().is_relative_to(directory):
+            if path.is_symlink() and not _resolved(path, directory).is_relative_to(directory):
                 raise RepositoryError(
                     f"{path.relative_to(directory)} is a symlink to {path.readlink()}, which is outside of the "
                     "archive: pack the file itself"
                 )
         size += sum(path.stat().st_size for path in (Path(parent, name) for name in files) if path.exists())
     return size
+
+
+def _resolved(path: Path, directory: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:
+        raise RepositoryError(f"{path.relative_to(directory)} is a symlink that leads nowhere: {error}") from None
+
+
+def _check_code(directory: Path, name: str, model: Path, config: Any) -> None:
+    """Refuse a Python model without its code: Triton would go on loading it for ever."""
+    versions = [path for path in model.iterdir() if path.is_dir() and path.name.isdecimal()]
+    if config.backend != "python" or not versions:
+        return
+    code = max(versions, key=lambda path: int(path.name)) / (config.default_model_filename or "model.py")
+    if not code.is_file():
+        raise _error(directory, f"{_shown(name)} is a Python model without {code.relative_to(directory)}")
 
 
 def _check_tensors(directory: Path, name: str, config: Any) -> None:

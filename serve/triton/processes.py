@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-__all__ = ["UnknownCommandLineError", "dead_groups", "host_memory", "kill", "running_instances"]
+__all__ = ["UnknownCommandLineError", "await_end", "dead_groups", "host_memory", "kill", "running_instances"]
 
 # The name of an instance or, while Triton completes a configuration, of a model: nothing like the arguments beside it,
 # a number and the directory of a Python-based backend (or DEFAULT).
@@ -20,6 +20,7 @@ INSTANCE = re.compile(r"(?!DEFAULT$)(?!\d+$)[^/]+")
 STUB = "triton_python_backend_stub"
 TRITONSERVER = "tritonserver"
 STARTING_SECONDS = 5.0
+ENDING_SECONDS = 5.0
 
 
 class UnknownCommandLineError(RuntimeError):
@@ -85,6 +86,15 @@ def kill(models: Iterable[str]) -> None:
     for process in _processes_of(models):
         with suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def await_end(models: Iterable[str]) -> None:
+    """Wait until the processes of models that were unloaded have ended: Triton answers a moment earlier.
+
+    Raises:
+        UnknownCommandLineError: see `running_instances`.
+    """
+    psutil.wait_procs(_processes_of(models), timeout=ENDING_SECONDS)
 
 
 def _processes_of(models: Iterable[str]) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ class UnreachableError(ConnectionError):
 
     Args:
         message: why.
-        refused: nothing listens: it is starting, ending or gone. Otherwise it listens, but is busy or hangs.
+        refused: nothing listens, or it hung up: it is starting, ending or gone. Otherwise it is busy or hangs.
     """
 
     def __init__(self, message: str, *, refused: bool) -> None:
@@ -78,4 +78,5 @@ class TritonClient:
 
 
 def _unreachable(error: Exception) -> UnreachableError:
-    return UnreachableError(str(error) or type(error).__name__, refused=isinstance(error, aiohttp.ClientConnectorError))
+    refused = isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, asyncio.TimeoutError)
+    return UnreachableError(str(error) or type(error).__name__, refused=refused)

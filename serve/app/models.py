@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import re
@@ -162,5 +161,5 @@ def _after(token: str | None) -> str | None:
         return None
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, not UTF-8
         raise RequestError(400, f"next_page_token={token!r}: expected the nextPageToken of the page before") from None

@@ -18,6 +18,7 @@ __all__ = ["Process", "exit_status", "how_it_ended"]
 
 LAST_LINES = 20
 LINE_LIMIT = 1024 * 1024  # a longer line of a child's log is cut, not fatal
+EXIT_POLL_SECONDS = 0.02
 PR_SET_PDEATHSIG = 1
 
 
@@ -78,7 +79,9 @@ class Process:
 
     async def wait(self) -> int:
         """Wait for its end and for its last output; return its status, negative for a signal."""
-        status = await self._process.wait()
+        # asyncio's own wait() goes on until nobody holds the pipe any more, which a model's process may do for ever.
+        while (status := self._process.returncode) is None:  # noqa: ASYNC110 (it has no event)
+            await asyncio.sleep(EXIT_POLL_SECONDS)
         # The processes of Triton's Python models outlive a tritonserver that is killed, and go on to hold their memory.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)

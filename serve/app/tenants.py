@@ -175,9 +175,9 @@ class Tenants:
             tenant = self._tenants.get(name)
             if tenant is None or (only is not None and only is not tenant):
                 raise NotLoadedError(f"{name!r} is not loaded")
-            del self._tenants[name]
             started = time.monotonic()
-            await self._routes.remove(name)
+            await self._routes.remove(name)  # first: who is told 404 by one route is told so by all
+            del self._tenants[name]
             try:
                 await (self._abandon(tenant) if await self._is_broken(tenant) else self._clear(tenant.layers))
             except ControlError:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.serve.client import kserve, send
 from tests.serve.conftest import BaseDir, make_base_dir
+from tests.serve.processes import await_true
 from tests.serving import RunningServe, running_serve, serve_environment
 
 SECONDS = 60
@@ -144,6 +145,7 @@ def test_print_plan_keeps_secrets_of_the_environment(base_dir: BaseDir) -> None:
 def test_a_healthy_start_and_stop_says_five_lines(base_dir: BaseDir) -> None:
     with running_serve(base_dir("probe")) as serve:
         assert send(serve.port, body=kserve("text", "hello")).status == 200
+        await_true(lambda: "is ready after" in serve.output(), "the app has said so")
         assert serve.stop() == 0
         lines = serve.output().splitlines()
     assert lines[0] == f"serve: serving probe on port {serve.port}"

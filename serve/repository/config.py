@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from serve.repository.layout import RepositoryError
 
-__all__ = ["read_config", "write_config"]
+__all__ = ["DEPENDS_ON", "called_models", "parameter", "python_instances", "read_config", "write_config"]
+
+# The parameter that names the models that a Python model calls by itself.
+DEPENDS_ON = "sagemaker.depends_on"
 
 
 def read_config(model: Path) -> Any:
@@ -34,3 +38,21 @@ def read_config(model: Path) -> Any:
 def write_config(model: Path, config: Any) -> None:
     """Write an `inference.ModelConfig` message as `config.pbtxt` into a model directory."""
     (model / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
+
+
+def parameter(config: Any, key: str) -> str:
+    """Return an entry of a configuration's `parameters`, or an empty text."""
+    return str(config.parameters[key].string_value).strip() if key in config.parameters else ""
+
+
+def called_models(config: Any) -> Iterator[str]:
+    """Yield the names of the models that a model calls: as steps of an ensemble, or named in `sagemaker.depends_on`."""
+    yield from (step.model_name for step in config.ensemble_scheduling.step)
+    yield from (name.strip() for name in parameter(config, DEPENDS_ON).split(",") if name.strip())
+
+
+def python_instances(model: Path, config: Any) -> int:
+    """Return how many processes Triton starts for a Python model; 0 for any other."""
+    if config.backend != "python" and not any(model.glob("[0-9]*/model.py")):
+        return 0
+    return sum(max(1, group.count) for group in config.instance_group) or 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from serve.repository.config import read_config, write_config
+from serve.repository.checks import mistakes
+from serve.repository.config import DEPENDS_ON, called_models, parameter, python_instances, read_config, write_config
 from serve.repository.layout import RepositoryError, find_models, is_junk, is_model, tree
 from serve.repository.staging import place_on_cpu
 
 __all__ = [
-    "DEPENDS_ON",
     "REQUIRED_MEMORY_MB",
     "TENANT_PREFIX",
     "Tenant",
@@ -32,8 +32,7 @@ __all__ = [
     "names_in_triton",
 ]
 
-# Parameters of a config.pbtxt that serve reads …
-DEPENDS_ON = "sagemaker.depends_on"
+# A parameter of a config.pbtxt that serve reads …
 REQUIRED_MEMORY_MB = "sagemaker.required_memory_mb"
 # … and the one that it adds: what a Python model puts before the name of a model of its own archive to call it.
 TENANT_PREFIX = "sagemaker.tenant_prefix"
@@ -87,9 +86,11 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
         raise _error(directory, "it holds no model (a directory with config.pbtxt or a numbered version directory)")
     configs = {name: read_config(path) for name, path in models.items()}
     for name, config in configs.items():
-        _check_tensors(directory, name, config)
-        _check_code(directory, name, models[name], config)
-    own = {name: tuple(called for called in _called(config) if called in models) for name, config in configs.items()}
+        for mistake in mistakes(_shown(name), models[name], config):
+            raise _error(directory, mistake)
+    own = {
+        name: tuple(called for called in called_models(config) if called in models) for name, config in configs.items()
+    }
     shared = _shared(directory, configs, models, shared_models)
     entry = _entry(directory, own)
     return Tenant(
@@ -98,7 +99,7 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
         models={name: models[name] for name in (entry, *(name for name in models if name != entry))},
         shared=shared,
         layers=_layers(directory, entry, own),
-        python_instances=sum(_python_instances(models[name], config) for name, config in configs.items()),
+        python_instances=sum(python_instances(models[name], config) for name, config in configs.items()),
         required_bytes=sum(_required_bytes(models[name], config) for name, config in configs.items()),
         size_bytes=size_bytes,
     )
@@ -191,61 +192,12 @@ def _resolved(path: Path, directory: Path) -> Path:
         raise RepositoryError(f"{path.relative_to(directory)} is a symlink that leads nowhere: {error}") from None
 
 
-def _check_code(directory: Path, name: str, model: Path, config: Any) -> None:
-    """Refuse a Python model without its code: Triton would go on loading it for ever."""
-    versions = [path for path in model.iterdir() if path.is_dir() and path.name.isdecimal()]
-    if config.backend != "python" or not versions:
-        return
-    code = max(versions, key=lambda path: int(path.name)) / (config.default_model_filename or "model.py")
-    if not code.is_file():
-        raise _error(directory, f"{_shown(name)} is a Python model without {code.relative_to(directory)}")
-
-
-def _check_tensors(directory: Path, name: str, config: Any) -> None:
-    """Refuse an ensemble that writes a tensor twice, which Triton would run for ever, or one that can never run."""
-    written = {tensor.name for tensor in config.input} if config.HasField("ensemble_scheduling") else set()
-    for step in config.ensemble_scheduling.step:
-        for tensor in step.output_map.values():
-            if tensor in written:
-                raise _error(
-                    directory,
-                    f"the step {step.model_name!r} of {_shown(name)} writes the tensor {tensor!r}, which is an input "
-                    "of the ensemble or an output of another step: give each tensor a name of its own",
-                )
-            written.add(tensor)
-    waiting = list(config.ensemble_scheduling.step)
-    there = {tensor.name for tensor in config.input}
-    while ready := [step for step in waiting if there.issuperset(step.input_map.values())]:
-        there.update(tensor for step in ready for tensor in step.output_map.values())
-        waiting = [step for step in waiting if step not in ready]
-    if waiting:
-        missing = sorted(set(waiting[0].input_map.values()) - there)
-        raise _error(
-            directory,
-            f"the step {waiting[0].model_name!r} of {_shown(name)} would wait for ever for {', '.join(missing)}, which "
-            "is no input of the ensemble and not written by a step before it",
-        )
-
-
-def _called(config: Any) -> Iterator[str]:
-    yield from (step.model_name for step in config.ensemble_scheduling.step)
-    yield from _depends_on(config)
-
-
-def _depends_on(config: Any) -> tuple[str, ...]:
-    return tuple(name.strip() for name in _parameter(config, DEPENDS_ON).split(",") if name.strip())
-
-
-def _parameter(config: Any, key: str) -> str:
-    return str(config.parameters[key].string_value).strip() if key in config.parameters else ""
-
-
 def _shared(
     directory: Path, configs: Mapping[str, Message], models: Mapping[str, Path], shared_models: frozenset[str]
 ) -> tuple[str, ...]:
     used = []
     for name, config in configs.items():
-        for called in _called(config):
+        for called in called_models(config):
             if called in models:
                 continue
             if called not in shared_models:
@@ -285,14 +237,8 @@ def _layers(directory: Path, entry: str, own: Mapping[str, tuple[str, ...]]) -> 
     return tuple(tuple(name for name in own if depth[name] == layer) for layer in range(max(depth.values()) + 1))
 
 
-def _python_instances(model: Path, config: Any) -> int:
-    if config.backend != "python" and not any(model.glob("[0-9]*/model.py")):
-        return 0
-    return sum(max(1, group.count) for group in config.instance_group) or 1
-
-
 def _required_bytes(model: Path, config: Any) -> int:
-    text = _parameter(config, REQUIRED_MEMORY_MB)
+    text = parameter(config, REQUIRED_MEMORY_MB)
     if not text:
         return 0
     if not re.fullmatch("[0-9]{1,9}", text):

@@ -19,7 +19,8 @@ HEAD = """\
 
 SageMaker sets them from `Environment` of a model's container, `docker run --env` and a shell do as well. An empty
 variable counts as not set. A value that is not accepted stops `serve` with status 2 and one line that names the
-variable, its value and what is accepted. No value is split into words, except `SAGEMAKER_TRITON_ADDITIONAL_ARGS`.
+variable, its value and what is accepted. No value is split into words, except `SAGEMAKER_TRITON_ADDITIONAL_ARGS`. One
+that has no effect, such as the default model of a multi-model endpoint, is a warning in the log.
 
 In the last column, *ours* marks a variable that the stock `sagemaker-tritonserver` image does not have, and *stock*
 says where that image does something else with the same name. `serve --print-plan` shows what a set of values comes to.
@@ -28,11 +29,28 @@ says where that image does something else with the same name. `serve --print-pla
 |---|---|---|---|---|
 """
 
+TAIL = """
+## Threads
+
+A numerical library takes as many threads as there are processors, in each process: eight processes of a Python model
+get in each other's way with eight times as many threads as processors. So `serve` sets `OMP_NUM_THREADS` for
+tritonserver and the processes of its models, unless the container sets it:
+
+- to the processors that the container may use (those of its affinity, or of its quota), divided by the processes of
+  all models that are loaded, at least 1;
+- to 1 on a multi-model endpoint, since nobody knows how many tenants will come.
+
+OpenBLAS, MKL and PyTorch go by it where their own variables (`OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`) are not set.
+The stand-in backends of the CPU image divide the processors among the instances of each model by themselves, see
+[models.md](models.md#stand-in-backends). An endpoint with one heavy model and little traffic may want more:
+`OMP_NUM_THREADS=4`.
+"""
+
 
 def render() -> str:
     """Return the page."""
     defaults = {field.name: field.default for field in fields(Settings)}
-    return HEAD + "".join(_row(variable, defaults[name]) for name, variable in variables().items())
+    return HEAD + "".join(_row(variable, defaults[name]) for name, variable in variables().items()) + TAIL
 
 
 def _row(variable: Variable, default: Any) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import shutil
 import signal
-import socket
 import sys
 import tempfile
 from pathlib import Path
 
-from serve.plan import Machine, Plan, make_plan
-from serve.repository import Repository, RepositoryError, find_models, inspect_repository, stage_for_cpu, wants_gpu
+from serve.machine import inspect_machine, is_free
+from serve.plan import Plan, make_plan, named_models
+from serve.repository import (
+    Repository,
+    RepositoryError,
+    find_models,
+    inspect_repository,
+    select_models,
+    stage_for_cpu,
+)
 from serve.settings import Settings, SettingsError
 from serve.supervisor import supervise
 
@@ -23,6 +29,7 @@ logger = logging.getLogger("serve")
 
 USAGE_ERROR = 2
 PORT = "SAGEMAKER_BIND_TO_PORT"
+INSTALL_DIR = "SAGEMAKER_TRITON_INSTALL_DIR"
 
 
 def main() -> None:
@@ -36,17 +43,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="serve-") as work_dir:
         try:
             plan = _plan(Path(work_dir))
+            if options.print_plan:
+                print(plan.describe())  # noqa: T201
+                return
+            _check_start(plan)
         except (SettingsError, RepositoryError) as error:
             sys.exit(_refuse(error))
-        if options.print_plan:
-            print(plan.describe())  # noqa: T201
-            return
-        if not _is_free(plan.port):
-            message = f"{PORT}='{plan.port}': expected a free port, another program listens on this one"
-            sys.exit(_refuse(SettingsError(message)))
         for warning in plan.warnings:
             logger.warning("%s", warning)
         logger.info("serving %s on port %d", plan.endpoint, plan.port)
+        if plan.loads:
+            logger.info("loading %s", ", ".join(plan.loads))
         status = supervise(plan)
     logger.info("ended with status %d", status)
     sys.exit(status)
@@ -54,43 +61,29 @@ def main() -> None:
 
 def _plan(work_dir: Path) -> Plan:
     settings = Settings.from_environment(os.environ)
-    machine = Machine(
-        gpus=len(list(Path("/dev").glob("nvidia[0-9]*"))),
-        processors=len(os.sched_getaffinity(0)),
-        haproxy=shutil.which("haproxy"),
-        free=_is_free,
-        work_dir=work_dir,
-        environment=dict(os.environ),
-    )
-    repository = _repository(settings)
-    if machine.gpus == 0:
-        repository = _without_gpu(repository, work_dir / "models")
+    machine = inspect_machine(work_dir, settings.install_dir)
+    repository = _repository(settings, machine.gpus)
+    if machine.gpus == 0 and any(model.wants_gpu for model in repository.loaded):
+        repository = stage_for_cpu(repository, work_dir / "models")
     return make_plan(settings, repository, machine)
 
 
-def _repository(settings: Settings) -> Repository:
+def _repository(settings: Settings, gpus: int) -> Repository:
     if not settings.multi_model:
-        return inspect_repository(settings.base_dir / "model", settings.default_model_name)
+        repository = inspect_repository(settings.base_dir / "model", settings.default_model_name)
+        return select_models(repository, named_models(settings, repository), gpus)
     shared = settings.shared_models_dir
-    return Repository(shared, None, find_models(shared) if shared.is_dir() else ())
+    names = find_models(shared) if shared.is_dir() else ()
+    return select_models(Repository(shared, None, names), names, gpus)
 
 
-def _without_gpu(repository: Repository, destination: Path) -> Repository:
-    models = wants_gpu(repository)
-    if not models:
-        return repository
-    logger.warning("no GPU here: KIND_GPU of %s runs on the CPU", ", ".join(models))
-    return stage_for_cpu(repository, destination)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
+def _check_start(plan: Plan) -> None:
+    """Refuse what would fail once it is started."""
+    program = Path(plan.children[0].arguments[0])
+    if not program.is_file():
+        raise SettingsError(f"{INSTALL_DIR}='{program.parents[1]}': expected a directory that holds bin/tritonserver")
+    if not is_free(plan.port):
+        raise SettingsError(f"{PORT}='{plan.port}': expected a free port, another program listens on this one")
 
 
 def _refuse(error: Exception) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from serve.app.options import AppOptions, MultiModelOptions
 from serve.front_door import FrontDoor, render
-from serve.repository import Repository
+from serve.ignored import ignored
+from serve.repository import Model, Repository
 from serve.settings import PortRange, Settings, SettingsError
 from serve.triton.command import (
     NOISE_WITHOUT_GPU,
@@ -18,7 +20,7 @@ from serve.triton.command import (
     tritonserver_environment,
 )
 
-__all__ = ["Child", "Machine", "Plan", "make_plan"]
+__all__ = ["Child", "Machine", "Plan", "make_plan", "named_models"]
 
 # SageMaker kills a container 30 s after SIGTERM.
 DRAIN_SECONDS = 25
@@ -29,6 +31,15 @@ PROCESSORS_PER_FRONT_DOOR_THREAD = 4
 
 # Where inner ports are looked for when the platform names no range: the range seen on SageMaker.
 DEFAULT_PORT_RANGE = PortRange(21000, 21999)
+
+MIB = 1024 * 1024
+
+# What serve decides, from variables of its own: with other values than it knows of, its parts don't find each other.
+OWN_ARGUMENTS = frozenset(
+    {"--model-control-mode", "--model-namespacing"}
+    | {f"--allow-{end}" for end in ("http", "grpc", "metrics", "sagemaker")}
+    | {f"--{end}-port" for end in ("http", "grpc", "metrics", "sagemaker")}
+)
 
 NO_HAPROXY = "HAProxy is not installed: the app answers every request itself, which is slower"
 
@@ -45,6 +56,8 @@ class Machine:
         work_dir: a directory for sockets and rendered files that is this container's own.
         environment: the environment variables that children inherit.
         drain_seconds: how long requests in flight may take once `serve` is told to stop.
+        free_shared_memory: bytes that are left of /dev/shm; None if that is not known.
+        python_backends: the backends of which every instance is a process of its own.
     """
 
     gpus: int
@@ -54,6 +67,8 @@ class Machine:
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     processors: int = 1
     drain_seconds: int = DRAIN_SECONDS
+    free_shared_memory: int | None = None
+    python_backends: frozenset[str] = frozenset({"python"})
 
 
 @dataclass(frozen=True)
@@ -88,6 +103,8 @@ class Plan:
         restarts_tritonserver: whether the end of tritonserver is mended, rather than the end of it all.
         drain_seconds: how long requests in flight may take once `serve` is told to stop.
         warnings: what the operator should know.
+        loads: the models that are loaded at the start, each in words.
+        shares: the models that tenants may use, each in words.
     """
 
     endpoint: str
@@ -100,12 +117,16 @@ class Plan:
     restarts_tritonserver: bool
     drain_seconds: int
     warnings: tuple[str, ...]
+    loads: tuple[str, ...] = ()
+    shares: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Return the plan in words, as `serve --print-plan` prints it."""
         lines = [
             f"SageMaker port: {self.port}",
             f"serves: {self.endpoint}",
+            *(f"loads: {model}" for model in self.loads),
+            *(f"shares: {model}" for model in self.shares),
             *(f"model repository: {directory}" for directory in self.repositories),
             *(f"warning: {warning}" for warning in self.warnings),
         ]
@@ -160,10 +181,14 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         machine: the machine.
 
     Raises:
-        SettingsError: the safe port range has too few free ports, or a model to load is not in the repository.
+        SettingsError: the safe port range has too few free ports, a model to load is not in the repository, the
+            processes of the models do not fit into the shared memory, or an argument is one that `serve` decides.
     """
+    _check_additional_arguments(settings)
+    _check_shared_memory(settings, repository, machine)
     ports = _ports(settings, machine)
-    models = () if settings.multi_model else _models_to_load(settings, repository)
+    named = () if settings.multi_model else named_models(settings, repository)
+    models = tuple(dict.fromkeys((*named, *(model.name for model in repository.loaded)))) if named else ()
     tritonserver = _tritonserver(settings, repository, machine, models, ports)
     native = settings.frontend == "native"
     with_haproxy = machine.haproxy is not None and not native
@@ -178,6 +203,7 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         children.append(Child("haproxy", (str(machine.haproxy), "-db", "-q", "-f", str(work.haproxy_configuration))))
         files[work.haproxy_configuration] = render(_front_door(settings, repository, machine, ports))
         files[work.tenant_table] = ""
+    in_words = tuple(_in_words(model, machine) for model in repository.loaded)
     return Plan(
         endpoint="many models" if settings.multi_model else str(repository.default_model),
         repositories=_repositories(settings, repository, work),
@@ -189,8 +215,80 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         # One model: SageMaker replaces the instance. Many: that would lose all of them, so they are loaded again.
         restarts_tritonserver=settings.multi_model and not native,
         drain_seconds=machine.drain_seconds,
-        warnings=() if native or with_haproxy else (NO_HAPROXY,),
+        warnings=tuple(_warnings(settings, repository, machine)),
+        loads=() if settings.multi_model else in_words,
+        shares=in_words if settings.multi_model else (),
     )
+
+
+def named_models(settings: Settings, repository: Repository) -> tuple[str, ...]:
+    """Return the models of a single-model endpoint that the variables name, or that is the only one.
+
+    Raises:
+        SettingsError: a model is not in the repository.
+    """
+    for name in settings.load_models:
+        if name not in repository.models:
+            raise SettingsError(
+                f"SAGEMAKER_TRITON_LOAD_MODELS={','.join(settings.load_models)!r}: {name!r} is not in the model "
+                f"directory, expected some of {', '.join(repository.models)}"
+            )
+    return tuple(dict.fromkeys((str(repository.default_model), *settings.load_models)))
+
+
+def _warnings(settings: Settings, repository: Repository, machine: Machine) -> Iterator[str]:
+    on_gpu = [model.name for model in repository.loaded if model.wants_gpu]
+    if on_gpu and not machine.gpus:
+        yield f"no GPU here: KIND_GPU of {', '.join(on_gpu)} runs on the CPU"
+    if machine.haproxy is None and settings.frontend == "gateway":
+        yield NO_HAPROXY
+    if settings.multi_model and not repository.models and settings.shared_models_dir != Settings().shared_models_dir:
+        yield f"SAGEMAKER_TRITON_SHARED_MODELS_DIR={str(settings.shared_models_dir)!r}: there is no model to share"
+    yield from ignored(settings, machine.gpus)
+    yield from repository.warnings
+
+
+def _in_words(model: Model, machine: Machine) -> str:
+    what = "process" if model.backend in machine.python_backends else "instance"
+    plural = {"process": "processes", "instance": "instances"}[what]
+    count = f", {model.instances} {what if model.instances == 1 else plural}" if model.instances else ""
+    return f"{model.name} ({model.backend}{count})"
+
+
+def _processes(repository: Repository, machine: Machine) -> dict[str, int]:
+    """Return how many processes of their own the models to load are started in."""
+    return {model.name: model.instances for model in repository.loaded if model.backend in machine.python_backends}
+
+
+def _threads(settings: Settings, repository: Repository, machine: Machine) -> int | None:
+    """Return how many threads each process of a Python model may take, so that together they do not crowd the CPU."""
+    if settings.multi_model:
+        return 1
+    processes = sum(_processes(repository, machine).values())
+    return max(1, machine.processors // processes) if processes else None
+
+
+def _check_shared_memory(settings: Settings, repository: Repository, machine: Machine) -> None:
+    processes = {} if settings.multi_model else _processes(repository, machine)
+    size, free, count = settings.shm_default_byte_size, machine.free_shared_memory, sum(processes.values())
+    if free is None or count * size <= free:
+        return
+    fewer = f"fewer processes ({', '.join(f'{name}: {number}' for name, number in processes.items())})"
+    at_most = f"{free // count} at most, or " if free // count >= MIB else ""
+    raise SettingsError(
+        f"SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{size}': {count} processes of models take {count * size / MIB:.1f} "
+        f"MiB of /dev/shm, which has {free / MIB:.1f} MiB left: expected {at_most}{fewer}, as instance_group says in "
+        "config.pbtxt, or a larger /dev/shm (docker run --shm-size)"
+    )
+
+
+def _check_additional_arguments(settings: Settings) -> None:
+    for argument in settings.additional_args:
+        if (name := argument.partition("=")[0]) in OWN_ARGUMENTS:
+            raise SettingsError(
+                f"SAGEMAKER_TRITON_ADDITIONAL_ARGS={shlex.join(settings.additional_args)!r}: expected no {name}, which "
+                "serve sets by itself, from variables of its own"
+            )
 
 
 def _repositories(settings: Settings, repository: Repository, work: _WorkDir) -> tuple[Path, ...]:
@@ -213,7 +311,8 @@ def _tritonserver(
         # Behind the gateway nothing is in flight by then, but Python models have something to finalize.
         exit_timeout_seconds=machine.drain_seconds,
     )
-    environment = tritonserver_environment(settings, machine.environment, repository.default_model)
+    threads = _threads(settings, repository, machine)
+    environment = tritonserver_environment(settings, machine.environment, repository.default_model, threads)
     return Child("tritonserver", arguments, environment, noise=NOISE_WITHOUT_GPU if machine.gpus == 0 else None)
 
 
@@ -269,16 +368,6 @@ def _multi_model_options(
         on_cpu=machine.gpus == 0,
         shm_bytes=settings.shm_default_byte_size,
     )
-
-
-def _models_to_load(settings: Settings, repository: Repository) -> tuple[str, ...]:
-    for name in settings.load_models:
-        if name not in repository.models:
-            raise SettingsError(
-                f"SAGEMAKER_TRITON_LOAD_MODELS={','.join(settings.load_models)!r}: {name!r} is not in the model "
-                f"directory, expected some of {', '.join(repository.models)}"
-            )
-    return tuple(dict.fromkeys((str(repository.default_model), *settings.load_models)))
 
 
 def _ports(settings: Settings, machine: Machine) -> TritonPorts:

@@ -143,7 +143,7 @@ class Settings:
     )
     install_dir: Path = _variable(
         "SAGEMAKER_TRITON_INSTALL_DIR",
-        Kind("a directory", Path),
+        Kind("a directory that holds bin/tritonserver", Path),
         Path("/opt/tritonserver"),
         "Where tritonserver is installed (`bin/`, `lib/`, `backends/`).",
         note="ours",
@@ -152,7 +152,8 @@ class Settings:
         "SAGEMAKER_TRITON_SHARED_MODELS_DIR",
         Kind("a directory", Path),
         Path("/opt/model_repository"),
-        "Models that all tenants of a multi-model endpoint may use as steps of their ensembles. May be missing.",
+        "Models that all tenants of a multi-model endpoint (`gateway`) may use as steps of their ensembles. May be "
+        "missing.",
         note="ours",
     )
     frontend: str = _variable(
@@ -166,14 +167,15 @@ class Settings:
         "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME",
         MODEL,
         None,
-        "The model that `/invocations` runs. Needed when the model directory holds more than one.",
+        "The model that `/invocations` runs. Needed when the model directory holds more than one. Not for multi-model.",
         shown_default="the only model",
     )
     load_models: tuple[str, ...] = _variable(
         "SAGEMAKER_TRITON_LOAD_MODELS",
         Kind("model names, separated by commas", lambda text: tuple(_model_name(n.strip()) for n in text.split(","))),
         (),
-        "More models to load at the start: the ones that a Python model calls by itself (business logic scripting).",
+        "More models to load at the start: the ones that a Python model calls by itself (business logic scripting) "
+        "and does not name in its parameter `sagemaker.depends_on`. Not for multi-model endpoints.",
         note="ours",
     )
     inference_type: str = _variable(
@@ -198,13 +200,22 @@ class Settings:
         note="stock: is not read",
     )
     http_port: int | None = _variable(
-        "SAGEMAKER_TRITON_HTTP_PORT", PORT, None, "Triton's HTTP port.", "stock: is not read", "8000 if offered"
+        "SAGEMAKER_TRITON_HTTP_PORT",
+        PORT,
+        None,
+        "Triton's HTTP port, where it is offered or the gateway needs it.",
+        "stock: is not read",
+        "8000 if offered",
     )
     allow_grpc: bool = _variable(
         "SAGEMAKER_TRITON_ALLOW_GRPC", BOOLEAN, False, "Also offer Triton's gRPC port outside of the container."
     )
     grpc_port: int | None = _variable(
-        "SAGEMAKER_TRITON_GRPC_PORT", PORT, None, "Triton's gRPC port.", shown_default="8001 if offered"
+        "SAGEMAKER_TRITON_GRPC_PORT",
+        PORT,
+        None,
+        "Triton's gRPC port, where it is offered or the gateway needs it (multi-model endpoints).",
+        shown_default="8001 if offered",
     )
     allow_metrics: bool = _variable(
         "SAGEMAKER_TRITON_ALLOW_METRICS",
@@ -213,7 +224,11 @@ class Settings:
         "Also offer Triton's metrics port outside of the container. `/metrics` on the SageMaker port works without it.",
     )
     metrics_port: int | None = _variable(
-        "SAGEMAKER_TRITON_METRICS_PORT", PORT, None, "Triton's metrics port.", shown_default="8002 if offered"
+        "SAGEMAKER_TRITON_METRICS_PORT",
+        PORT,
+        None,
+        "Triton's metrics port, where it is offered or the gateway needs it.",
+        shown_default="8002 if offered",
     )
     thread_count: int = _variable(
         "SAGEMAKER_TRITON_THREAD_COUNT", COUNT, 8, "Threads of Triton's HTTP (`native`: SageMaker) front end."
@@ -242,7 +257,8 @@ class Settings:
         "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE",
         BYTES,
         1024 * 1024,
-        "Shared memory that each instance of a Python model starts with. SageMaker gives a container 64 MB of it.",
+        "Bytes of /dev/shm that each process of a Python model starts with. SageMaker gives a container 64 MB. Where "
+        "not all processes fit, `serve` does not start, and a multi-model endpoint does not load the model.",
         note="stock: 16777216, so that four instances fill /dev/shm",
     )
     shm_growth_byte_size: int = _variable(
@@ -266,14 +282,15 @@ class Settings:
         "SAGEMAKER_TRITON_DISABLE_MODEL_NAMESPACING",
         BOOLEAN,
         False,
-        "Turn off Triton's model namespacing.",
+        "Turn off Triton's model namespacing. On multi-model endpoints (`gateway`) it is always off.",
         note="stock: `true` turns it on (the value is handed to --model-namespacing)",
     )
     additional_args: tuple[str, ...] = _variable(
         "SAGEMAKER_TRITON_ADDITIONAL_ARGS",
         Kind("arguments, quoted as in a shell", lambda text: tuple(shlex.split(text))),
         (),
-        "More arguments for tritonserver, split as a shell would.",
+        "More arguments for tritonserver, split as a shell would. None that `serve` sets from variables of its own, "
+        "such as `--http-port`.",
     )
 
     @property

@@ -1,11 +1,13 @@
 """Model repositories: what lies in a model directory, and how Triton gets to see it."""
 
 from serve.repository.config import read_config, write_config
-from serve.repository.layout import Repository, RepositoryError, find_models, inspect_repository, is_junk
-from serve.repository.staging import stage_for_cpu, wants_gpu
+from serve.repository.layout import Model, Repository, RepositoryError, find_models, inspect_repository, is_junk
+from serve.repository.selection import select_models
+from serve.repository.staging import stage_for_cpu
 from serve.repository.tenants import Tenant, inspect_tenant, install_tenant, names_in_triton
 
 __all__ = [
+    "Model",
     "Repository",
     "RepositoryError",
     "Tenant",
@@ -16,7 +18,7 @@ __all__ = [
     "is_junk",
     "names_in_triton",
     "read_config",
+    "select_models",
     "stage_for_cpu",
-    "wants_gpu",
     "write_config",
 ]

@@ -23,12 +23,20 @@ def mistakes(name: str, model: Path, config: Any) -> Iterator[str]:
 
 
 def _without_code(name: str, model: Path, config: Any) -> Iterator[str]:
-    versions = [path for path in model.iterdir() if path.is_dir() and path.name.isdecimal()]
-    if config.backend != "python" or not versions:
+    if config.backend != "python":
         return
-    code = max(versions, key=lambda path: int(path.name)) / (config.default_model_filename or "model.py")
-    if not code.is_file():
-        yield f"{name} is a Python model without {code.relative_to(model)}"
+    for version in _served(model, config.version_policy):
+        code = model / version / (config.default_model_filename or "model.py")
+        if not code.is_file():
+            yield f"{name} is a Python model without {code.relative_to(model)}"
+
+
+def _served(model: Path, policy: Any) -> list[str]:
+    """Return the versions of a model that Triton serves by its policy: without one, the latest."""
+    versions = sorted((path.name for path in model.iterdir() if path.is_dir() and path.name.isdecimal()), key=int)
+    if policy.HasField("specific"):
+        return [version for version in versions if int(version) in policy.specific.versions]
+    return versions if policy.HasField("all") else versions[-max(1, policy.latest.num_versions) :]
 
 
 def _written_twice(name: str, config: Any) -> Iterator[str]:

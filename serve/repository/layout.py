@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["Repository", "RepositoryError", "find_models", "inspect_repository", "is_junk", "is_model", "tree"]
+__all__ = ["Model", "Repository", "RepositoryError", "find_models", "inspect_repository", "is_junk", "is_model", "tree"]
 
 EXPECTED = """\
 {name}/
@@ -25,6 +25,23 @@ class RepositoryError(ValueError):
 
 
 @dataclass(frozen=True)
+class Model:
+    """A model that Triton is to load.
+
+    Attributes:
+        name: the name of its directory.
+        backend: what runs it, such as `python`; `ensemble` for one that only calls others.
+        instances: how many instances of it Triton starts.
+        wants_gpu: whether its configuration names a GPU.
+    """
+
+    name: str
+    backend: str
+    instances: int
+    wants_gpu: bool = False
+
+
+@dataclass(frozen=True)
 class Repository:
     """A model directory that can be served.
 
@@ -32,11 +49,15 @@ class Repository:
         directory: the directory.
         default_model: the name of the model that `/invocations` runs; None for models that tenants share.
         models: the names of all models in it, sorted.
+        loaded: those of them that Triton is to load: at the start or, shared ones, once a tenant uses them.
+        warnings: what is wrong with the others.
     """
 
     directory: Path
     default_model: str | None
     models: tuple[str, ...]
+    loaded: tuple[Model, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def is_junk(name: str) -> bool:

@@ -21,6 +21,9 @@ NOISE_WITHOUT_GPU = (
     r"|failed to allocate pinned system memory: no pinned memory pool"
 )
 
+# OpenBLAS and MKL follow it where their own variables are not set, and so does PyTorch.
+THREADS = "OMP_NUM_THREADS"
+
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
 
@@ -68,12 +71,21 @@ def tritonserver_arguments(
 
 
 def tritonserver_environment(
-    settings: Settings, environment: Mapping[str, str], default_model: str | None
+    settings: Settings, environment: Mapping[str, str], default_model: str | None, threads: int | None
 ) -> dict[str, str]:
-    """Return the environment of tritonserver: the container's, its libraries, and what its SageMaker port reads."""
+    """Return the environment of tritonserver: the container's, its libraries, and what its SageMaker port reads.
+
+    Args:
+        settings: the variables.
+        environment: the container's.
+        default_model: the model that `/invocations` runs.
+        threads: how many threads numerical libraries take in each process, where the container does not say; None:
+            as many as they like.
+    """
     libraries = [str(settings.install_dir / "lib"), environment.get("LD_LIBRARY_PATH", "")]
     return {
         **environment,
+        **({} if threads is None or environment.get(THREADS, "").strip() else {THREADS: str(threads)}),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         **({} if default_model is None else {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model}),
         "SAGEMAKER_TRITON_PING_MODE": settings.ping_mode,

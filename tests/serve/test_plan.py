@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serve.app.options import AppOptions
 from serve.plan import Machine, Plan, make_plan
-from serve.repository import Repository
+from serve.repository import Model, Repository
 from serve.settings import Settings, SettingsError
 
+MIB = 1024 * 1024
 REPOSITORY = Repository(Path("/opt/ml/model"), "resnet", ("encoder", "resnet"))
+PIPELINE = replace(
+    REPOSITORY,
+    models=("encoder", "pre", "resnet"),
+    loaded=(Model("resnet", "ensemble", 0), Model("pre", "python", 3), Model("encoder", "onnxruntime", 1)),
+)
 
 
-def machine(*, haproxy: str | None = "/usr/sbin/haproxy", gpus: int = 0, busy: tuple[int, ...] = ()) -> Machine:
-    environment = {"PATH": "/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "SECRET": "hidden"}
-    return Machine(gpus, haproxy, lambda port: port not in busy, Path("/run/serve"), environment)
+def machine(
+    *,
+    haproxy: str | None = "/usr/sbin/haproxy",
+    gpus: int = 0,
+    busy: tuple[int, ...] = (),
+    processors: int = 1,
+    free_shared_memory: int | None = None,
+    python_backends: tuple[str, ...] = ("python",),
+    **environment: str,
+) -> Machine:
+    return Machine(
+        gpus,
+        haproxy,
+        lambda port: port not in busy,
+        Path("/run/serve"),
+        {"PATH": "/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "SECRET": "hidden", **environment},
+        processors,
+        free_shared_memory=free_shared_memory,
+        python_backends=frozenset(python_backends),
+    )
 
 
 def plan(on: Machine | None = None, **environment: str) -> Plan:
+    return planned(REPOSITORY, on, **environment)
+
+
+def planned(repository: Repository, on: Machine | None = None, **environment: str) -> Plan:
     names = {f"SAGEMAKER_TRITON_{name}": value for name, value in environment.items() if not name.startswith("SAGE")}
     given = {name: value for name, value in environment.items() if name.startswith("SAGE")}
-    return make_plan(Settings.from_environment({**names, **given}), REPOSITORY, on or machine())
+    return make_plan(Settings.from_environment({**names, **given}), repository, on or machine())
 
 
 def flags(made: Plan) -> dict[str, str]:
@@ -172,6 +200,103 @@ def test_the_environment_of_tritonserver() -> None:
     assert environment["SAGEMAKER_TRITON_PING_MODE"] == "live"
     assert environment["SAGEMAKER_TRITON_DEFAULT_MODEL_NAME"] == "resnet"
     assert environment["SECRET"] == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("processors", "backends", "threads"),
+    [(8, ("python",), "2"), (8, ("python", "onnxruntime"), "2"), (16, ("python",), "5"), (2, ("python",), "1")],
+)
+def test_processes_share_the_processors(processors: int, backends: tuple[str, ...], threads: str) -> None:
+    on = machine(processors=processors, python_backends=backends)
+    assert (planned(PIPELINE, on).children[0].environment or {})["OMP_NUM_THREADS"] == threads
+
+
+def test_nobody_knows_how_many_tenants_will_share_the_processors() -> None:
+    made = plan(machine(processors=16), SAGEMAKER_MULTI_MODEL="true")
+    assert (made.children[0].environment or {})["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(("given", "threads"), [("7", "7"), ("", "2")])
+def test_the_containers_own_number_of_threads_is_kept(given: str, threads: str) -> None:
+    made = planned(PIPELINE, machine(processors=8, OMP_NUM_THREADS=given))
+    assert (made.children[0].environment or {})["OMP_NUM_THREADS"] == threads
+
+
+def test_without_processes_libraries_take_what_they_like() -> None:
+    compiled = replace(PIPELINE, loaded=PIPELINE.loaded[::2])
+    assert "OMP_NUM_THREADS" not in (planned(compiled, machine(processors=8)).children[0].environment or {})
+
+
+def test_processes_that_do_not_fit_into_the_shared_memory() -> None:
+    on = machine(free_shared_memory=5 * MIB, python_backends=("python", "onnxruntime"))
+    assert planned(PIPELINE, on).loads
+    with pytest.raises(SettingsError) as error:
+        planned(PIPELINE, on, SHM_DEFAULT_BYTE_SIZE="16777216")
+    assert str(error.value) == (
+        "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='16777216': 4 processes of models take 64.0 MiB of /dev/shm, which has "
+        "5.0 MiB left: expected 1310720 at most, or fewer processes (pre: 3, encoder: 1), as instance_group says in "
+        "config.pbtxt, or a larger /dev/shm (docker run --shm-size)"
+    )
+
+
+def test_more_processes_than_any_size_makes_room_for() -> None:
+    with pytest.raises(SettingsError, match=r"3\.0 MiB of /dev/shm, which has 2\.0 MiB left: expected fewer processes"):
+        planned(PIPELINE, machine(free_shared_memory=2 * MIB))
+
+
+def test_only_what_is_loaded_at_the_start_needs_shared_memory() -> None:
+    assert planned(PIPELINE, machine(free_shared_memory=2 * MIB), SAGEMAKER_MULTI_MODEL="true").loads == ()
+
+
+def test_what_is_called_is_loaded_and_watched() -> None:
+    made = planned(PIPELINE)
+    names = ("resnet", "pre", "encoder")
+    assert [flag for flag in made.children[0].arguments if "load-model=" in flag] == [
+        f"--load-model={name}" for name in names
+    ]
+    assert options(made).watched_models == names
+
+
+def test_what_is_started_for_each_model_is_said() -> None:
+    made = planned(PIPELINE, machine(python_backends=("python",)))
+    assert made.loads == ("resnet (ensemble)", "pre (python, 3 processes)", "encoder (onnxruntime, 1 instance)")
+    assert [line for line in made.describe().splitlines() if line.startswith("loads: ")] == [
+        f"loads: {model}" for model in made.loads
+    ]
+    shared = planned(PIPELINE, machine(python_backends=("python", "onnxruntime")), SAGEMAKER_MULTI_MODEL="true")
+    assert "shares: encoder (onnxruntime, 1 process)" in shared.describe().splitlines()
+    assert shared.loads == ()
+
+
+@pytest.mark.parametrize("argument", ["--http-port=9000", "--model-control-mode=poll", "--allow-metrics=false"])
+def test_an_argument_that_serve_decides(argument: str) -> None:
+    name = argument.partition("=")[0]
+    with pytest.raises(SettingsError) as error:
+        plan(ADDITIONAL_ARGS=f"--rate-limit=off {argument}")
+    assert str(error.value) == (
+        f"SAGEMAKER_TRITON_ADDITIONAL_ARGS='--rate-limit=off {argument}': expected no {name}, which serve sets by "
+        "itself, from variables of its own"
+    )
+
+
+def test_warnings() -> None:
+    repository = replace(
+        PIPELINE, loaded=(Model("resnet", "onnxruntime", 1, wants_gpu=True),), warnings=("pre is odd",)
+    )
+    assert planned(repository, machine(haproxy=None), GRPC_PORT="9001").warnings == (
+        "no GPU here: KIND_GPU of resnet runs on the CPU",
+        "HAProxy is not installed: the app answers every request itself, which is slower",
+        "SAGEMAKER_TRITON_GRPC_PORT has no effect: that port is not offered (SAGEMAKER_TRITON_ALLOW_GRPC)",
+        "pre is odd",
+    )
+    assert planned(repository, machine(gpus=1)).warnings == ("pre is odd",)
+
+
+def test_a_directory_of_shared_models_that_has_none() -> None:
+    nothing = Repository(Path("/typo"), None, ())
+    made = planned(nothing, None, SHARED_MODELS_DIR="/typo", SAGEMAKER_MULTI_MODEL="true")
+    assert made.warnings == ("SAGEMAKER_TRITON_SHARED_MODELS_DIR='/typo': there is no model to share",)
+    assert planned(nothing, None, SAGEMAKER_MULTI_MODEL="true").warnings == ()
 
 
 def test_the_description_shows_all_but_the_environment() -> None:

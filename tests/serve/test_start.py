@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from serve.machine import processors
 from tests.serve.client import kserve, send
 from tests.serve.conftest import BaseDir, make_base_dir
-from tests.serve.processes import await_true
+from tests.serve.processes import await_true, kill, stubs
 from tests.serving import RunningServe, running_serve, serve_environment
 
 SECONDS = 60
@@ -89,9 +91,24 @@ def test_a_configuration_that_cannot_be_read(base_dir: BaseDir) -> None:
 
 
 def test_tritonserver_that_is_not_there(base_dir: BaseDir) -> None:
-    ended = run(base_dir("probe"), SAGEMAKER_TRITON_INSTALL_DIR="/nowhere")
-    assert ended.returncode == 1
-    assert "serve: tritonserver can't be started: /nowhere/bin/tritonserver: No such file or directory" in ended.stdout
+    assert refusal(base_dir("probe"), SAGEMAKER_TRITON_INSTALL_DIR="/nowhere") == (
+        "serve: SAGEMAKER_TRITON_INSTALL_DIR='/nowhere': expected a directory that holds bin/tritonserver\n"
+    )
+
+
+def test_processes_that_do_not_fit_into_the_shared_memory(base_dir: BaseDir) -> None:
+    """`probe` has two; for each there is to be all that is left."""
+    free = shutil.disk_usage("/dev/shm").free
+    message = refusal(base_dir("probe"), SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE=str(free))
+    assert message.startswith(f"serve: SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{free}': 2 processes of models take ")
+    assert "fewer processes (probe: 2)" in message
+
+
+def test_python_without_code(base_dir: BaseDir) -> None:
+    directory = base_dir("probe")
+    (directory / "model" / "probe" / "1" / "model.py").rename(directory / "model" / "probe" / "1" / "main.py")
+    configuration = directory / "model" / "probe" / "config.pbtxt"
+    assert refusal(directory) == f"serve: {configuration}: probe is a Python model without 1/model.py\n"
 
 
 def test_an_argument_that_tritonserver_does_not_know(base_dir: BaseDir) -> None:
@@ -111,8 +128,11 @@ def test_a_model_that_cannot_be_loaded_ends_serve_with_the_reason(base_dir: Base
 
 
 def test_another_model_that_cannot_be_loaded_does_not_matter(base_dir: BaseDir) -> None:
-    with running_serve(base_dir("probe", "broken"), {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "probe"}) as serve:
+    directory = base_dir("probe", "broken")
+    (directory / "model" / "broken" / "config.pbtxt").write_text("max_batch_size: many")
+    with running_serve(directory, {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "probe"}) as serve:
         assert serve.ping() == 200
+        assert "broken/config.pbtxt is not a valid model configuration: 1:17" in serve.output()
 
 
 def test_more_models_to_load_for_a_model_that_calls_them(base_dir: BaseDir) -> None:
@@ -127,10 +147,28 @@ def test_more_models_to_load_for_a_model_that_calls_them(base_dir: BaseDir) -> N
         assert send(serve.port, body=request).json()["outputs"][0]["data"] == ["hello"]
 
 
+def test_a_model_that_says_what_it_calls(base_dir: BaseDir) -> None:
+    """What it calls is loaded with it, and /ping watches that."""
+    directory = base_dir("caller", "probe")
+    with (directory / "model" / "caller" / "config.pbtxt").open("a") as configuration:
+        configuration.write('parameters [{ key: "sagemaker.depends_on" value: { string_value: "probe" } }]')
+    with running_serve(directory, {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "caller"}) as serve:
+        assert send(serve.port, body=kserve("text", "hello")).json()["outputs"][0]["data"] == ["hello"]
+        kill(next(stub for stub in stubs(serve) if "probe_0_0" in stub.cmdline()))
+        await_true(lambda: serve.ping() == 503, "/ping notices that a process of the called model has died")
+
+
+def test_the_processes_of_python_models_share_the_processors(base_dir: BaseDir) -> None:
+    with running_serve(base_dir("probe")) as serve:
+        shares = {stub.environ()["OMP_NUM_THREADS"] for stub in stubs(serve)}
+    assert shares == {str(max(1, processors() // 2))}
+
+
 def test_print_plan_starts_nothing(base_dir: BaseDir) -> None:
     shown = run(base_dir("probe"), "--print-plan", SAGEMAKER_TRITON_ADDITIONAL_ARGS="--min-supported='a b'")
     assert shown.returncode == 0
-    for line in ("serves: probe", "start tritonserver:", "    --load-model=probe", "    --min-supported=a b"):
+    described = ("serves: probe", "loads: probe (python, 2 processes)", "start tritonserver:")
+    for line in (*described, "    --load-model=probe", "    --min-supported=a b"):
         assert line in shown.stdout.splitlines()
     assert "start app:" in shown.stdout
     assert "start haproxy:" in shown.stdout
@@ -142,15 +180,16 @@ def test_print_plan_keeps_secrets_of_the_environment(base_dir: BaseDir) -> None:
     assert (shown.returncode, "do-not-show" in shown.stdout) == (0, False)
 
 
-def test_a_healthy_start_and_stop_says_five_lines(base_dir: BaseDir) -> None:
+def test_a_healthy_start_and_stop_says_six_lines(base_dir: BaseDir) -> None:
     with running_serve(base_dir("probe")) as serve:
         assert send(serve.port, body=kserve("text", "hello")).status == 200
         await_true(lambda: "is ready after" in serve.output(), "the app has said so")
         assert serve.stop() == 0
         lines = serve.output().splitlines()
     assert lines[0] == f"serve: serving probe on port {serve.port}"
-    assert re.fullmatch(r"app: probe is ready after \d+\.\d s", lines[1])
-    assert lines[2:] == [
+    assert lines[1] == "serve: loading probe (python, 2 processes)"
+    assert re.fullmatch(r"app: probe is ready after \d+\.\d s", lines[2])
+    assert lines[3:] == [
         "serve: SIGTERM: finishing what is in flight, 25 s at most",
         "tritonserver: Signal (15) received.",
         "serve: ended with status 0",

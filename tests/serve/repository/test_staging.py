@@ -11,8 +11,8 @@ from serve.repository import (
     RepositoryError,
     inspect_repository,
     read_config,
+    select_models,
     stage_for_cpu,
-    wants_gpu,
     write_config,
 )
 
@@ -31,11 +31,15 @@ def repository(tmp_path: Path) -> Repository:
         (directory / name / "config.pbtxt").write_text(text)
     (directory / "gpu" / "._labels.txt").touch()
     (directory / "gpu" / "labels.txt").write_text("cat")
-    return inspect_repository(directory, "gpu")
+    return select_models(inspect_repository(directory, "gpu"), configurations, gpus=0)
+
+
+def wants_gpu(repository: Repository) -> list[str]:
+    return [model.name for model in select_models(repository, repository.models, gpus=0).loaded if model.wants_gpu]
 
 
 def test_what_wants_a_gpu(repository: Repository) -> None:
-    assert wants_gpu(repository) == ("gpu",)
+    assert wants_gpu(repository) == ["gpu"]
 
 
 def test_staged_models_run_on_the_cpu(repository: Repository, tmp_path: Path) -> None:
@@ -45,10 +49,16 @@ def test_staged_models_run_on_the_cpu(repository: Repository, tmp_path: Path) ->
         "gpu",
         ("cpu", "default", "gpu"),
     )
-    assert wants_gpu(staged) == ()
+    assert wants_gpu(staged) == []
     group = read_config(staged.directory / "gpu").instance_group[0]
     assert (group.count, list(group.gpus)) == (2, [])
-    assert inspect_repository(staged.directory, "gpu") == staged
+    assert inspect_repository(staged.directory, "gpu").models == staged.models
+
+
+def test_a_model_that_is_not_loaded_is_staged_unread(repository: Repository, tmp_path: Path) -> None:
+    (repository.directory / "cpu" / "config.pbtxt").write_text("no configuration")
+    staged = stage_for_cpu(select_models(repository, ["gpu"], gpus=0), tmp_path / "staged")
+    assert (staged.directory / "cpu").resolve() == repository.directory / "cpu"
 
 
 def test_staged_files_are_the_original_ones(repository: Repository, tmp_path: Path) -> None:

@@ -20,9 +20,6 @@ ANSWER_SECONDS = 1.0
 SILENCE_SECONDS = 10.0
 
 
-NOT_UP = "tritonserver does not accept requests: it still loads its models, or has ended; see the log"
-
-
 class Health:
     """Answers whether the default model and everything that it uses is ready.
 
@@ -48,9 +45,14 @@ class Health:
         except asyncio.TimeoutError:
             return self._when_silent("no answer within 1 s")
         except UnreachableError as error:
-            return NOT_UP if error.refused else self._when_silent(str(error))
+            return self._not_up() if error.refused else self._when_silent(str(error))
         self._last_answer, self._last_reason = time.monotonic(), reason
         return reason
+
+    def _not_up(self) -> str:
+        """Return what can be said of a tritonserver that does not listen, as it does only once all is loaded."""
+        models = f" ({', '.join(self._models)})" if self._models else ""
+        return f"tritonserver does not accept requests: it still loads its models{models}, or has ended; see the log"
 
     def _when_silent(self, how: str) -> str | None:
         if time.monotonic() - self._last_answer < SILENCE_SECONDS:

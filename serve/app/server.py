@@ -31,6 +31,9 @@ BODY_BYTES = 1024**3
 
 READY_POLL_SECONDS = 0.2
 
+# How often the log says what is still being waited for.
+TELL_SECONDS = 10.0
+
 # How long what the drain has left in flight may still take.
 CUT_SECONDS = 0.5
 
@@ -94,7 +97,10 @@ def _site(runner: web.AppRunner, options: AppOptions) -> web.BaseSite:
 
 
 async def _announce_ready(reason_not_ready: ReasonNotReady, options: AppOptions) -> None:
-    started = time.monotonic()
-    while await reason_not_ready() is not None:  # noqa: ASYNC110 (another process's state has no event)
+    started = told = time.monotonic()
+    while (reason := await reason_not_ready()) is not None:
+        if (now := time.monotonic()) - told >= TELL_SECONDS:
+            told = now
+            logger.info("not ready after %.0f s: %s", now - started, reason)
         await asyncio.sleep(READY_POLL_SECONDS)
     logger.info("%s is ready after %.1f s", options.default_model or "the endpoint", time.monotonic() - started)

@@ -37,7 +37,7 @@ def test_not_ready_with_a_reason_until_the_model_is_loaded(base_dir: BaseDir, ha
     directory = base_dir("late")
     with running_serve(directory, haproxy=haproxy, await_ready=False) as serve:
         await_true(lambda: serve.ping() is not None and stubs(serve), "the model is being loaded and /ping answered")
-        await_true(lambda: "still loads its models" in not_ready(serve), "the app tells why")
+        await_true(lambda: "still loads its models (late)" in not_ready(serve), "the app tells why")
         assert send(serve.port, body=text_request()).status == 503
         (directory / "model" / "late" / "go").touch()
         serve.await_ready()

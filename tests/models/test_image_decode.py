@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from nvidia.dali import Pipeline, fn, types
 from PIL import Image
 from tritonclient.http import InferenceServerClient
+from tritonclient.utils import InferenceServerException
 
 from tests.models.client import connected, infer, infer_together, load_errors
 from tests.models.conftest import PHOTOGRAPHS
@@ -124,3 +126,19 @@ def test_what_cannot_be_served_says_why(repository: Path, tmp_path: Path) -> Non
     assert "input 'encoded' is TYPE_STRING, which DALI has no type for" in errors[MODEL]
     assert re.search(r"cannot load .*model\.dali on a CPU", errors["not_dali"])
     assert "model.dali does not exist (the directory holds other.dali)" in errors["no_file"]
+
+
+def test_what_fails_after_the_decoder_is_not_the_callers_error(
+    repository: Path, tmp_path: Path, photograph: bytes
+) -> None:
+    """A pipeline that cuts out more than there is."""
+    target = edited(repository, tmp_path, {"dims: [ 3, 224, 224 ]": "dims: [ -1, -1, 3 ]"})
+    with Pipeline(batch_size=8, num_threads=1, device_id=None) as pipeline:
+        encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)
+        pipeline.set_outputs(fn.crop(fn.decoders.image(encoded, device="cpu"), crop=(9000, 9000)))
+    (target / MODEL / "1" / "model.dali").write_bytes(pipeline.serialize())
+    with running_tritonserver(target) as server, connected(server.http) as client:
+        for _ in range(2):
+            with pytest.raises(InferenceServerException, match=r"DALI: fn\.crop") as error:
+                infer(client, MODEL, row(photograph))
+            assert error.value.status() == "500"

@@ -13,6 +13,7 @@ import pytest
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from serve.machine import processors
 from tests.models import onnx_models
 from tests.models.client import connected, infer, infer_together, load_errors
 from tests.triton import RunningTritonServer, TritonServerError, running_tritonserver
@@ -218,7 +219,7 @@ def stub_threads(server: RunningTritonServer, model: str) -> list[int]:
 
 def test_instances_share_the_cpus(tmp_path: Path) -> None:
     """A pool of n threads is n - 1 of its own and the one that calls: counted against a model that has one."""
-    cpus = len(psutil.Process().cpu_affinity() or [])
+    cpus = processors()
     affine = onnx_models.affine(["n", 3])
     for name, count, parameter in (("one", 1, ""), ("many", cpus, ""), ("told", 1, "5")):
         group = f"instance_group [{{ count: {count} kind: KIND_CPU }}]\n"

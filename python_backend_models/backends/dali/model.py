@@ -52,7 +52,8 @@ class TritonPythonModel:
             batches = [[np.array(output.at(index)) for index in range(len(output))] for output in outputs]
         except RuntimeError as error:
             self._pipeline = load(self._model, self._serialized)  # a pipeline that has failed once cannot be used again
-            raise stand_in.RunError(f"DALI: {reason(error)}", invalid_argument=True) from error
+            refused = "decoders" in operator(error)  # the file is at fault; what comes after is the pipeline's own
+            raise stand_in.RunError(f"DALI: {reason(error)}", invalid_argument=refused) from error
         return self._split(batches, [stand_in.batch_size(arrays) for arrays in inputs])
 
     def _split(self, outputs: list[list[NDArray[Any]]], sizes: list[int]) -> list[stand_in.Arrays]:
@@ -121,13 +122,17 @@ def check(model: stand_in.Model) -> None:
             )
 
 
+def operator(error: RuntimeError) -> str:
+    """Return the name of the operator that failed, such as `fn.decoders.image`; empty where DALI does not say."""
+    found = re.search(r"operator `(?:nvidia\.dali\.)?([^`]+)`", str(error))
+    return found[1] if found else ""
+
+
 def reason(error: RuntimeError) -> str:
     """Return what DALI says went wrong: the operator and its complaint, without the pipeline's source."""
-    text = str(error)
-    operator = re.search(r"operator `(?:nvidia\.dali\.)?([^`]+)`", text)
-    complaint = text.rpartition("encountered:")[2].replace("Current pipeline object is no longer valid.", "")
+    complaint = str(error).rpartition("encountered:")[2].replace("Current pipeline object is no longer valid.", "")
     words = " ".join(complaint.split())
-    if operator is None:
+    if not (name := operator(error)):
         return words
     damaged = " (an image is damaged, incomplete or of a kind that DALI does not decode)"
-    return f"{operator[1]}: {words}{damaged if 'decoders' in operator[1] else ''}"
+    return f"{name}: {words}{damaged if 'decoders' in name else ''}"

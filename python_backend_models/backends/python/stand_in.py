@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Arrays = dict[str, NDArray[Any]]  # the tensors of one request by name
 Run = Callable[[list[Arrays]], list[Arrays]]  # requests that may share a run → their outputs, in the same order
 
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
 
 
 class ModelLoadError(RuntimeError):
@@ -130,13 +130,13 @@ def refuse_optional_inputs(model: Model) -> None:
             raise ModelLoadError(f"model '{model.name}': input '{tensor.name}' is optional, but this backend needs all")
 
 
-def cpus() -> int:
+def cpus(cgroup: Path = CGROUP) -> int:
     """Return how many CPUs this process may keep busy: its affinity, or the container's quota where that is less."""
     available = len(os.sched_getaffinity(0))
-    if CPU_QUOTA.exists():
-        quota, period = CPU_QUOTA.read_text().split()
-        if quota != "max":
-            available = min(available, max(int(quota) // int(period), 1))
+    for files in ("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"):  # of version 2, of version 1
+        if all((cgroup / file).is_file() for file in files):
+            quota, period = " ".join((cgroup / file).read_text() for file in files).split()
+            return available if quota in ("max", "-1") else max(1, min(available, int(quota) // int(period)))
     return available
 
 

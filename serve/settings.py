@@ -62,6 +62,8 @@ def _boolean(text: str) -> bool:
 
 def _integer(low: int, high: int | None = None) -> Kind[int]:
     def parse(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,18}", text):  # int() takes 8_080 and digits of other scripts as well
+            raise ValueError(text)
         value = int(text)
         if value < low or (high is not None and value > high):
             raise ValueError(text)
@@ -84,7 +86,7 @@ def _fraction(text: str) -> float:
 
 
 def _port_range(text: str) -> PortRange:
-    match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
+    match = re.fullmatch("([0-9]{1,5})-([0-9]{1,5})", text)
     if not match:
         raise ValueError(text)
     first, last = int(match[1]), int(match[2])

@@ -11,7 +11,10 @@ from serve.settings import PortRange, Settings, SettingsError, variables
 
 # variable → accepted texts with their values, refused texts
 CASES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "bind_to_port": ({"9000": 9000, " 1 ": 1, "65535": 65535}, ("0", "65536", "-1", "http", "80 90", "8080.0")),
+    "bind_to_port": (
+        {"9000": 9000, " 1 ": 1, "65535": 65535},
+        ("0", "65536", "-1", "http", "80 90", "8080.0", "8_080", "+8080"),
+    ),
     "safe_port_range": (
         {"21000-21999": PortRange(21000, 21999), "5-5": PortRange(5, 5)},
         ("21000", "21999-21000", "0-5", "1-70000", "a-b", "21000-21999-22000", "21000 - 21999"),

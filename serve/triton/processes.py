@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
-__all__ = ["UnknownCommandLineError", "await_end", "dead_groups", "host_memory", "kill", "running_instances"]
+__all__ = [
+    "Instance",
+    "UnknownCommandLineError",
+    "await_end",
+    "dead_groups",
+    "host_memory",
+    "kill",
+    "running_instances",
+]
 
 # The name of an instance or, while Triton completes a configuration, of a model: nothing like the arguments beside it,
 # a number and the directory of a Python-based backend (or DEFAULT).
 INSTANCE = re.compile(r"(?!DEFAULT$)(?!\d+$)[^/]+")
+
+# What a model runs, in its version's directory.
+MODEL_FILE = re.compile(r".*/(?P<model>[^/]+)/\d+/.+")
 
 STUB = "triton_python_backend_stub"
 TRITONSERVER = "tritonserver"
@@ -27,25 +39,42 @@ class UnknownCommandLineError(RuntimeError):
     """This version of Triton starts its processes in a way that we can't read: nothing can be said of them."""
 
 
-def running_instances() -> dict[str, psutil.Process]:
-    """Return the live processes by model instance, such as `label_top_k_0_0`.
+@dataclass(frozen=True)
+class Instance:
+    """A live process of a Python model.
+
+    Attributes:
+        model: the model's name in Triton. Where its file lies tells it: `a_0_0` may be of `a` or `a_0`.
+        name: such as `label_top_k_0_0`; the same on each GPU.
+        process: the process.
+    """
+
+    model: str
+    name: str
+    process: psutil.Process
+
+
+def running_instances() -> list[Instance]:
+    """Return the live processes of Python models.
 
     The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
 
     Raises:
-        UnknownCommandLineError: there is no instance name at that place.
+        UnknownCommandLineError: there is no model file or no instance name at that place, or we may not look.
     """
-    found = {}
+    found = []
     for process in _family():
         try:
             if process.name() == STUB and (line := _settled_command_line(process)):
-                found[_instance(line)] = process
+                found.append(_instance(line, process))
         except psutil.NoSuchProcess:  # it ended while we looked
             continue
+        except psutil.AccessDenied as error:
+            raise UnknownCommandLineError(f"the process {process.pid} can't be looked at: {error}") from error
     return found
 
 
-def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Iterable[str]) -> tuple[str, ...]:
+def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Collection[Instance]) -> tuple[str, ...]:
     """Return the instance groups of Python models that have lost a process.
 
     When a Python model's process dies, Triton goes on to call the model ready.
@@ -54,13 +83,12 @@ def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Iterable[s
         configurations: of ready models, completed by Triton.
         running: the live instances, from `running_instances`.
     """
-    instances = tuple(running)
     return tuple(
         group["name"]
         for configuration in configurations
         if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
         for group in configuration.get("instance_group", [])
-        if sum(_belongs(instance, group) for instance in instances) < _count(group)
+        if sum(_belongs(instance, configuration["name"], group["name"]) for instance in running) < _count(group)
     )
 
 
@@ -98,8 +126,8 @@ def await_end(models: Iterable[str]) -> None:
 
 
 def _processes_of(models: Iterable[str]) -> list[psutil.Process]:
-    wanted = re.compile(f"({'|'.join(map(re.escape, models))})_\\d+(_\\d+)?(_gpu\\d+)?")
-    return [process for name, process in running_instances().items() if wanted.fullmatch(name)]
+    wanted = frozenset(models)
+    return [instance.process for instance in running_instances() if instance.model in wanted]
 
 
 def _family() -> list[psutil.Process]:
@@ -115,17 +143,16 @@ def _settled_command_line(process: psutil.Process) -> list[str]:
     return line
 
 
-def _instance(command_line: list[str]) -> str:
-    if len(command_line) < 2 or not INSTANCE.fullmatch(command_line[-2]):
-        raise UnknownCommandLineError(f"no model instance in the command line {' '.join(command_line)!r}")
-    return command_line[-2]
+def _instance(line: list[str], process: psutil.Process) -> Instance:
+    file = MODEL_FILE.fullmatch(line[1]) if len(line) > 2 else None
+    if file is None or not INSTANCE.fullmatch(line[-2]):
+        raise UnknownCommandLineError(f"no model instance in the command line {' '.join(line)!r}")
+    return Instance(file["model"], line[-2], process)
 
 
-def _belongs(instance: str, group: Mapping[str, Any]) -> bool:
-    """Tell whether an instance is of a group: `label_top_k_0` → `label_top_k_0_1`, on a GPU with more behind it."""
-    if group.get("kind") == "KIND_GPU":
-        return instance.startswith(f"{group['name']}_")
-    return str(group["name"]) == instance.rpartition("_")[0]
+def _belongs(instance: Instance, model: str, group: str) -> bool:
+    """Tell whether an instance is of a group: `label_top_k_0` → `label_top_k_0_1`."""
+    return instance.model == model and re.fullmatch(rf"{re.escape(group)}_\d+(_gpu\d+)?", instance.name) is not None
 
 
 def _count(group: Mapping[str, Any]) -> int:

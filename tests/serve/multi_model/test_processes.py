@@ -1,0 +1,97 @@
+"""Which process is of which model, and which models have lost one: with processes that have Triton's command lines."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serve.triton.processes import STUB, Instance, await_end, dead_groups, kill, running_instances
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / STUB).symlink_to("/bin/sh")
+    return tmp_path
+
+
+@contextmanager
+def stub(directory: Path, model: str, name: str, file: str = "model.py") -> Iterator[psutil.Process]:
+    """Run a shell under the name and with the arguments of a Python model's process, until the end of the block."""
+    path = directory / "repository" / model / "1" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("read line\n")
+    numbers = ["1048576", "1048576", "1", "/backends/python", "336"]
+    arguments = [str(directory / STUB), str(path), "region", *numbers, name, "DEFAULT"]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.kill()
+
+
+def ours(*models: str) -> list[tuple[str, str]]:
+    """Return model and name of the live processes of models: others run beside them."""
+    return sorted((each.model, each.name) for each in running_instances() if each.model in models)
+
+
+def test_processes_of_the_same_name(directory: Path) -> None:
+    """So Triton calls those of one instance on several GPUs."""
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(stub(directory, "twin-model", "twin-model_0_0"))
+        assert ours("twin-model") == [("twin-model", "twin-model_0_0")] * 2
+
+
+def test_a_model_is_told_by_its_file(directory: Path) -> None:
+    with stub(directory, "named", "named_0_0", file="code/main.py"):
+        assert ours("named", "1", "code") == [("named", "named_0_0")]
+
+
+def test_models_whose_processes_have_the_same_name(directory: Path) -> None:
+    """`alike` with an instance group, and `alike_0` without one: neither is killed, or waited for, with the other."""
+    with stub(directory, "alike", "alike_0_0") as one, stub(directory, "alike_0", "alike_0_0") as other:
+        kill(["alike"])
+        await_end(["alike"])
+        assert one.status() == psutil.STATUS_ZOMBIE
+        assert ours("alike", "alike_0") == [("alike_0", "alike_0_0")]
+        assert other.status() != psutil.STATUS_ZOMBIE
+
+
+def configuration(model: str, *groups: dict[str, object]) -> dict[str, object]:
+    return {"name": model, "backend": "python", "instance_group": list(groups)}
+
+
+def instances(model: str, *names: str) -> list[Instance]:
+    return [Instance(model, name, psutil.Process()) for name in names]
+
+
+ON_TWO_GPUS = configuration("a", {"name": "a_0", "kind": "KIND_GPU", "count": 2, "gpus": [0, 1]})
+
+
+@pytest.mark.parametrize("names", ["{}", "{}_gpu{}"], ids=["the same name on each GPU", "a name with the GPU"])
+def test_a_group_on_two_gpus(names: str) -> None:
+    running = instances("a", *(names.format(f"a_0_{number}", gpu) for number in range(2) for gpu in range(2)))
+    assert dead_groups([ON_TWO_GPUS], running) == ()
+    for missing in range(4):
+        assert dead_groups([ON_TWO_GPUS], running[:missing] + running[missing + 1 :]) == ("a_0",)
+
+
+def test_a_process_counts_for_its_own_model_and_group() -> None:
+    """`a_0_0` is of the group `a_0`, which two models may have."""
+    grouped, plain = configuration("a", {"name": "a_0", "count": 1}), configuration("a_0", {"name": "a_0", "count": 1})
+    assert dead_groups([grouped, plain], instances("a", "a_0_0") + instances("a_0", "a_0_0")) == ()
+    assert dead_groups([grouped, plain], instances("a", "a_0_0") * 2) == ("a_0",)
+    two = configuration("a", {"name": "a", "count": 1}, {"name": "a_0", "count": 1})
+    assert dead_groups([two], instances("a", "a_0", "a_0_0")) == ()
+    assert dead_groups([two], instances("a", "a_0")) == ("a_0",)
+    assert dead_groups([two], instances("a", "a_0_0")) == ("a",)
+
+
+def test_only_python_models_have_processes() -> None:
+    assert dead_groups([{**ON_TWO_GPUS, "backend": "onnxruntime"}], []) == ()
+    assert dead_groups([{**ON_TWO_GPUS, "backend": "onnxruntime", "runtime": "model.py"}], []) == ("a_0",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -53,7 +54,7 @@ class Resources:
         return 0
 
     def free_gpu_memory(self) -> int | None:
-        """Return what is left of the fullest GPU's memory, None without a GPU. Only a machine with one can show it."""
+        """Return what is left of the fullest GPU's memory; None without a GPU, or where its driver does not tell."""
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError:
@@ -61,8 +62,11 @@ class Resources:
         try:
             handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
             return min((int(pynvml.nvmlDeviceGetMemoryInfo(handle).free) for handle in handles), default=None)
+        except pynvml.NVMLError:  # such as a slice of a GPU, which not every driver tells the memory of
+            return None
         finally:
-            pynvml.nvmlShutdown()
+            with suppress(pynvml.NVMLError):
+                pynvml.nvmlShutdown()
 
     def _free_within_limit(self) -> int | None:
         """Return what the control group's limit leaves, droppable page cache included; None without a limit."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from serve.repository import Tenant
@@ -16,6 +16,9 @@ MIB = 1024 * 1024
 # What a tenant's symlinks and configurations take at the most; its weights are not copied.
 INSTALL_BYTES = MIB
 
+# How many archives are known by what they took: many times those that one instance serves.
+REMEMBERED = 10_000
+
 
 class NoRoomError(Exception):
     """A tenant does not fit. The message says what is short, how much is needed and how much is left, in MiB."""
@@ -27,6 +30,10 @@ class Usage:
 
     host: int
     gpu: int
+
+    def since(self, before: Usage) -> Usage:
+        """Return what was taken between two readings; 0 where one of them is 0, which is unknown."""
+        return Usage(_grown(before.host, self.host), _grown(before.gpu, self.gpu))
 
     def __str__(self) -> str:
         """Return it in MiB."""
@@ -48,8 +55,10 @@ class Admission:
         self._resources = resources
         self._shm_bytes = shm_bytes
         self._took: dict[tuple[str, int], Usage] = {}
-        self._host_promised = 0
-        self._shm_promised = 0
+        self._host = _Budget("host memory")
+        self._shm = _Budget("shared memory (/dev/shm)")
+        self._disk = _Budget("disk")
+        self._gpu = _Budget("GPU memory")
 
     @contextmanager
     def admit(self, tenant: Tenant) -> Iterator[None]:
@@ -61,31 +70,66 @@ class Admission:
         took = self._took.get(_key(tenant))
         host = max(tenant.required_bytes, took.host if took and took.host else tenant.size_bytes)
         shm = tenant.python_instances * self._shm_bytes
-        _check("host memory", host, self._resources.free_memory() - self._host_promised)
-        _check("shared memory (/dev/shm)", shm, self._resources.free_shared_memory() - self._shm_promised)
-        _check("disk", INSTALL_BYTES, self._resources.free_disk())
         free_gpu = self._resources.free_gpu_memory()
-        if took and free_gpu is not None:
-            _check("GPU memory", took.gpu, free_gpu)
-        self._host_promised += host
-        self._shm_promised += shm
-        try:
+        with ExitStack() as promises:
+            promises.enter_context(self._host.promise(host, self._resources.free_memory()))
+            promises.enter_context(self._shm.promise(shm, self._resources.free_shared_memory()))
+            promises.enter_context(self._disk.promise(INSTALL_BYTES, self._resources.free_disk()))
+            if took and free_gpu is not None:
+                promises.enter_context(self._gpu.promise(took.gpu, free_gpu))
             yield
-        finally:
-            self._host_promised -= host
-            self._shm_promised -= shm
 
     def remember(self, tenant: Tenant, usage: Usage) -> None:
-        """Keep what an archive took for the next time that it is loaded."""
+        """Keep what an archive took for the next time that it is loaded; forget the archive that was first to come."""
+        self._took.pop(_key(tenant), None)
         self._took[_key(tenant)] = usage
+        if len(self._took) > REMEMBERED:
+            del self._took[next(iter(self._took))]
+
+
+class _Budget:
+    """What is left of a resource once the loads under way have taken what was promised to them.
+
+    Args:
+        what: its name.
+    """
+
+    def __init__(self, what: str) -> None:
+        """Nothing is promised yet."""
+        self._what = what
+        self._promised = 0
+        self._left = 0
+
+    @contextmanager
+    def promise(self, needed: int, free: int) -> Iterator[None]:
+        """Keep a share for as long as a block lasts.
+
+        Of a promise a part has been taken already, and nothing tells how much. What is free now without all promises
+        therefore is too little: it counts that part twice. What was left at the last promise without that one is too
+        little as well: it misses what was given back since. The larger is right, or at least nearer.
+
+        Raises:
+            NoRoomError: that much is not left.
+        """
+        left = min(free, max(free - self._promised, self._left))
+        if needed > left:
+            raise NoRoomError(
+                f"not enough {self._what}: {needed / MIB:.0f} MiB are needed, {max(0, left) / MIB:.0f} MiB are left"
+            )
+        self._promised += needed
+        self._left = left - needed
+        try:
+            yield
+        except BaseException:
+            self._left += needed  # a load that fails leaves nothing
+            raise
+        finally:
+            self._promised -= needed
+
+
+def _grown(before: int, after: int) -> int:
+    return max(0, after - before) if before and after else 0
 
 
 def _key(tenant: Tenant) -> tuple[str, int]:
     return str(tenant.directory), tenant.size_bytes
-
-
-def _check(what: str, needed: int, left: int) -> None:
-    if needed > left:
-        raise NoRoomError(
-            f"not enough {what}: {needed / MIB:.0f} MiB are needed, {max(0, left) / MIB:.0f} MiB are left"
-        )

@@ -78,11 +78,15 @@ class Store:
             shutil.rmtree(self._repository / model, ignore_errors=True)
 
     def record(self, tenant: LoadedTenant) -> None:
-        """Remember that a tenant is loaded."""
+        """Remember that a tenant is loaded. Raises OSError when the disk is full, and leaves nothing then."""
         path = self._record_of(tenant.name)
         unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(asdict(tenant)), encoding="utf-8")
-        unfinished.rename(path)
+        try:
+            unfinished.write_text(json.dumps(asdict(tenant)), encoding="utf-8")
+            unfinished.rename(path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
 
     def forget(self, name: str) -> None:
         """Remember that a tenant is not loaded."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,6 +25,8 @@ from serve.triton.processes import UnknownCommandLineError, dead_groups, running
 __all__ = ["MultiModel"]
 
 logger = logging.getLogger("serve.app")
+
+Configuration = dict[str, Any]
 
 ANSWER_SECONDS = 5.0
 DEAD_POLL_SECONDS = 2.0
@@ -60,17 +62,18 @@ class MultiModel:
             Shared(frozenset(options.shared_models), options.on_cpu),
             self._is_broken,
         )
-        self._configurations: dict[tuple[str, float], dict[str, Any]] = {}
+        self._configurations: dict[tuple[str, float], Configuration] = {}
         self._dead_shared: tuple[str, ...] = ()
+        self._given_up: set[LoadedTenant] = set()
         self._killed_at = float("-inf")
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> MultiModel:
         """Begin to bring back the tenants, and to watch."""
-        for work in (self.tenants.recover(), self._watch_processes(), self._watch_kills()):
+        for work in (self._recover(), self._watch_processes(), self._watch_kills()):
             self._start(work)
         # The supervisor's word that tritonserver was started anew.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._start(self.tenants.recover()))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: self._start(self._recover()))
         return self
 
     async def __aexit__(
@@ -83,7 +86,13 @@ class MultiModel:
         await self._control.close()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(_logged(work)))
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recover(self) -> None:
+        await self.tenants.recover()
+        self._dead_shared = ()  # that was another tritonserver
 
     async def reason_not_ready(self) -> str | None:
         """Return None when tenants can be loaded and invoked, else why not."""
@@ -101,49 +110,64 @@ class MultiModel:
 
     async def _watch_processes(self) -> None:
         """Unload a tenant that has lost a process: SageMaker then loads it again, which is what mends it."""
-        await self.tenants.recovered.wait()
         while True:
             await asyncio.sleep(DEAD_POLL_SECONDS)
+            await self.tenants.recovered.wait()
             try:
-                running = await asyncio.to_thread(running_instances)
+                await self._look_at_processes()
             except UnknownCommandLineError as error:
                 return logger.warning("processes that die will not be noticed: %s", error)
-            tenants = list(filter(None, map(self.tenants.get, self.tenants.names())))
-            dead = {tenant: await self._dead(tenant.models, tenant.loaded_at, running) for tenant in tenants}
-            await asyncio.gather(*(self._give_up(tenant, groups) for tenant, groups in dead.items() if groups))
-            self._dead_shared = await self._dead(tuple(self.tenants.loaded_shared), 0, running)
-            current = {tenant.loaded_at for tenant in tenants} | {0}
-            self._configurations = {key: value for key, value in self._configurations.items() if key[1] in current}
 
-    async def _dead(self, models: tuple[str, ...], loaded_at: float, running: dict[str, Any]) -> tuple[str, ...]:
-        try:
-            return dead_groups([await self._configuration(model, loaded_at) for model in models], running)
-        except UnreachableError:  # tritonserver is gone, or the model has been unloaded meanwhile
-            return ()
+    async def _look_at_processes(self) -> None:
+        # Who is asked for comes first, which may take long, and the look at the processes last: whoever is loaded
+        # before the look has all of its processes by then.
+        tenants = list(filter(None, map(self.tenants.get, self.tenants.names())))
+        expected = {tenant: await self._configurations_of(tenant.models, tenant.loaded_at) for tenant in tenants}
+        shared = await self._configurations_of(self.tenants.loaded_shared, 0)
+        running = await asyncio.to_thread(running_instances)
+        for tenant, configurations in expected.items():
+            if (dead := dead_groups(configurations, running)) and tenant not in self._given_up:
+                self._given_up.add(tenant)
+                self._start(self._give_up(tenant, dead))  # which nobody else waits for
+        self._dead_shared = await self._dead_shared_groups() if dead_groups(shared, running) else ()
+        current = {tenant.loaded_at for tenant in tenants} | {0}
+        self._configurations = {key: value for key, value in self._configurations.items() if key[1] in current}
 
-    async def _configuration(self, model: str, loaded_at: float) -> dict[str, Any]:
-        """Return the configuration that a model was loaded with; the same name may be loaded anew with another."""
-        key = (model, loaded_at)
-        if key not in self._configurations:
-            self._configurations[key] = await self._triton.configuration(model, ANSWER_SECONDS)
-        return self._configurations[key]
+    async def _dead_shared_groups(self) -> tuple[str, ...]:
+        """Look once more: tritonserver may have ended between the question and the look, and be back."""
+        shared = await self._configurations_of(self.tenants.loaded_shared, 0)
+        running = await asyncio.to_thread(running_instances)
+        return dead_groups(shared, running) if self.tenants.recovered.is_set() else ()
+
+    async def _configurations_of(self, models: Collection[str], loaded_at: float) -> list[Configuration]:
+        """Return the configurations that models were loaded with; the same name may be loaded anew with another."""
+        found = []
+        for key in ((model, loaded_at) for model in models):
+            if key not in self._configurations:
+                try:
+                    self._configurations[key] = await self._triton.configuration(key[0], ANSWER_SECONDS)
+                except UnreachableError:  # tritonserver is gone, or the model has been unloaded meanwhile
+                    return []
+            found.append(self._configurations[key])
+        return found
 
     async def _is_broken(self, tenant: LoadedTenant) -> bool:
+        configurations = await self._configurations_of(tenant.models, tenant.loaded_at)
         try:
-            running = await asyncio.to_thread(running_instances)
+            return bool(dead_groups(configurations, await asyncio.to_thread(running_instances)))
         except UnknownCommandLineError:
             return False
-        return bool(await self._dead(tenant.models, tenant.loaded_at, running))
 
     async def _give_up(self, tenant: LoadedTenant, dead: tuple[str, ...]) -> None:
-        # The first look may have come while the tenant was being unloaded.
-        if self.tenants.get(tenant.name) is not tenant or not await self._is_broken(tenant):
-            return
-        logger.error("%s has lost a process (%s): unloading it", tenant.name, ", ".join(dead))
         try:
-            await self.tenants.unload(tenant.name, only=tenant)
+            # The first look may have come while the tenant was being unloaded.
+            if self.tenants.get(tenant.name) is tenant and await self._is_broken(tenant):
+                logger.error("%s has lost a process (%s): unloading it", tenant.name, ", ".join(dead))
+                await self.tenants.unload(tenant.name, only=tenant)
         except (NotLoadedError, ControlError) as error:
             logger.warning("unloading %s: %s", tenant.name, error)
+        finally:
+            self._given_up.discard(tenant)
 
     async def _watch_kills(self) -> None:
         """Let the front door know for a while that the kernel has killed a process, so that it answers 507."""
@@ -168,7 +192,6 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         logger.exception("a background task failed")
         asyncio.get_running_loop().call_soon(_die)
-        raise
 
 
 def _die() -> None:

@@ -15,14 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import psutil
+
 from serve.app.admission import Admission, NoRoomError, Usage
 from serve.app.store import LoadedTenant, Store
 from serve.codecs.triton_errors import is_out_of_memory
 from serve.front_door.routes import Routes
 from serve.repository import RepositoryError, Tenant, inspect_tenant, names_in_triton
 from serve.resources import Resources
-from serve.triton.control import ControlError, StillUnloadingError, TritonControl
-from serve.triton.processes import UnknownCommandLineError, await_end, host_memory, kill
+from serve.triton.control import ControlError, Deadline, StillUnloadingError, TritonControl
+from serve.triton.processes import (
+    Instance,
+    UnknownCommandLineError,
+    await_end,
+    host_memory,
+    kill,
+    running_instances,
+)
 
 __all__ = ["AlreadyLoadedError", "NotLoadedError", "OutOfResourcesError", "TenantError", "TenantLoadError", "Tenants"]
 
@@ -30,8 +39,16 @@ logger = logging.getLogger("serve.app")
 
 RECOVERY_POLL_SECONDS = 0.2
 
+# SageMaker waits 360 s for the answer to a load or an unload; what a load that failed has left is cleared within them.
+LOAD_SECONDS = 320.0
+CLEAR_SECONDS = 30.0
+UNLOAD_SECONDS = LOAD_SECONDS + CLEAR_SECONDS
+
 # What the requests that a tenant without one of its processes still answers may take; SageMaker itself waits for 60 s.
 BROKEN_SECONDS = 10.0
+
+# What an order to Triton may take although the time is up.
+LAST_SECONDS = 1.0
 
 
 class TenantError(Exception):
@@ -111,6 +128,7 @@ class Tenants:
         self._shared = shared
         self._is_broken = is_broken
         self._tenants: dict[str, LoadedTenant] = {}
+        self._unfinished: dict[str, LoadedTenant] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._loaded_shared: set[str] = set()
         self._abandoned: frozenset[str] = frozenset()
@@ -138,18 +156,19 @@ class Tenants:
         Raises:
             AlreadyLoadedError, OutOfResourcesError, TenantLoadError, ControlError: see there.
         """
-        async with self._turn(name):
+        async with self._turn(name, LOAD_SECONDS) as deadline:
             if name in self._tenants:
                 raise AlreadyLoadedError(f"{name!r} is already loaded")
+            await self._finish(name, deadline, hasty=True)
             started = time.monotonic()
             tenant = await asyncio.to_thread(self._inspect, url)
             kills = self._resources.kills_for_memory()
             try:
                 with self._admission.admit(tenant):
-                    loaded, usage = await self._install_and_load(name, url, tenant)
+                    usage = await self._install_and_load(name, url, tenant, deadline)
             except NoRoomError as error:
                 raise OutOfResourcesError(str(error)) from error
-            except (ControlError, OSError) as error:
+            except (ControlError, OSError, RepositoryError) as error:
                 if isinstance(error, ControlError) and not error.reached:
                     raise
                 killed = self._resources.kills_for_memory() > kills
@@ -157,12 +176,12 @@ class Tenants:
                     raise OutOfResourcesError(_because(error, killed=killed)) from error
                 raise TenantLoadError(str(error)) from error
             self._admission.remember(tenant, usage)
-            self._tenants[name] = loaded
-            await self._routes.add(name, loaded.entry)
             logger.info("loaded %s in %.1f s: %s", name, time.monotonic() - started, usage)
 
     async def unload(self, name: str, only: LoadedTenant | None = None) -> None:
         """Unload a tenant: let what is in flight finish, and return once its memory is given back.
+
+        An unload that fails leaves a tenant that is not loaded; the next unload or load of that name finishes it.
 
         Args:
             name: the tenant.
@@ -171,19 +190,16 @@ class Tenants:
         Raises:
             NotLoadedError, ControlError: see there.
         """
-        async with self._turn(name):
+        async with self._turn(name, UNLOAD_SECONDS) as deadline:
             tenant = self._tenants.get(name)
-            if tenant is None or (only is not None and only is not tenant):
+            if only not in (None, tenant) or (tenant is None and name not in self._unfinished):
                 raise NotLoadedError(f"{name!r} is not loaded")
             started = time.monotonic()
-            await self._routes.remove(name)  # first: who is told 404 by one route is told so by all
-            del self._tenants[name]
-            try:
-                await (self._abandon(tenant) if await self._is_broken(tenant) else self._clear(tenant.layers))
-            except ControlError:
-                self._tenants[name] = tenant  # so that the unload can be tried again
-                raise
-            await asyncio.to_thread(self._store.forget, name)
+            hasty = tenant is None or await self._is_broken(tenant)
+            if tenant is not None:
+                await self._routes.remove(name)  # first: who is told 404 by one route is told so by all
+                self._unfinished[name] = self._tenants.pop(name)
+            await self._finish(name, deadline, hasty=hasty)
             logger.info("unloaded %s in %.1f s", name, time.monotonic() - started)
 
     async def recover(self) -> None:
@@ -201,13 +217,15 @@ class Tenants:
             async with lock:  # whatever is under way fails by itself when tritonserver has gone
                 pass
         ready = await self._ready_models()
+        self._unfinished.clear()  # it is among what was recorded, or installed and not recorded
         self._loaded_shared = ready & self._shared.names
         recorded = list(self._store.recorded())
         self._tenants = {tenant.name: tenant for tenant in recorded if ready.issuperset(tenant.models)}
         await self._replace_routes()
         wanted = {model for tenant in recorded for model in tenant.models}
         stray = self._store.installed() - wanted
-        await self._clear((tuple(stray),))
+        await self._unload_models((tuple(stray),), Deadline(CLEAR_SECONDS), hasty=True)
+        await asyncio.to_thread(self._store.remove, stray)
         self._abandoned = frozenset(await self._control.loaded() - ready - wanted)
         await asyncio.gather(*(self._load_again(tenant) for tenant in recorded if tenant.name not in self._tenants))
         await self._replace_routes()
@@ -228,11 +246,10 @@ class Tenants:
 
     async def _load_again(self, tenant: LoadedTenant) -> None:
         try:
-            await self._load_models(tenant)
+            await self._load_models(tenant, Deadline(LOAD_SECONDS))
         except ControlError as error:
             logger.error("%s can't be loaded again: %s", tenant.name, error)
-            await self._clear(tenant.layers)
-            self._store.forget(tenant.name)
+            await self._clear_away(tenant)
         else:
             self._tenants[tenant.name] = tenant
             logger.info("loaded %s again", tenant.name)
@@ -251,81 +268,129 @@ class Tenants:
         except RepositoryError as error:
             raise TenantLoadError(str(error)) from error
 
-    async def _install_and_load(self, name: str, url: str, tenant: Tenant) -> tuple[LoadedTenant, Usage]:
+    async def _install_and_load(self, name: str, url: str, tenant: Tenant, deadline: Deadline) -> Usage:
         names = names_in_triton(name, tenant, self._shared.names, self._abandoned)
         loaded = LoadedTenant.of(name, url, tenant, names)
         before = await asyncio.to_thread(self._used, loaded)
         try:
             await asyncio.to_thread(self._store.install, tenant, names, on_cpu=self._shared.on_cpu)
-            await self._load_models(loaded)
+            await self._load_models(loaded, deadline)
             await asyncio.to_thread(self._store.record, loaded)
-        except (ControlError, OSError):
-            try:
-                await self._clear(loaded.layers)
-            except ControlError as error:  # tritonserver has gone: what is left is cleared when it is back
-                logger.error("%s could not be cleared away: %s", name, error)
+            await self._routes.add(name, loaded.entry)
+        except BaseException:  # also that the app is being stopped
+            await self._clear_away(loaded)
             raise
-        after = await asyncio.to_thread(self._used, loaded)
-        return loaded, Usage(max(0, after.host - before.host), max(0, after.gpu - before.gpu))
+        self._tenants[name] = loaded
+        return (await asyncio.to_thread(self._used, loaded)).since(before)
 
-    async def _load_models(self, tenant: LoadedTenant) -> None:
+    async def _load_models(self, tenant: LoadedTenant, deadline: Deadline) -> None:
         """Load its models, what is called before what calls it.
 
         Triton would load what an ensemble runs by itself, but it loads ensembles that have a model in common, such as a
         shared one, one after the other.
         """
-        await asyncio.gather(*map(self._load_shared, tenant.shared))
+        await asyncio.gather(*(self._load_shared(model, deadline) for model in tenant.shared))
         for layer in reversed(tenant.layers):
             # Nothing is loading any more when a failure is cleared away.
-            outcomes = await asyncio.gather(*map(self._control.load, layer), return_exceptions=True)
+            loads = (self._control.load(model, deadline.left()) for model in layer)
+            outcomes = await asyncio.gather(*loads, return_exceptions=True)
             for failure in filter(None, outcomes):
                 raise failure
 
-    async def _load_shared(self, model: str) -> None:
+    async def _load_shared(self, model: str, deadline: Deadline) -> None:
         """Load a shared model by its own name, once: it then stays when the tenants that use it go."""
         async with self._lock(f"/shared/{model}"):
             if model not in self._loaded_shared:
-                await self._control.load(model)
+                await self._control.load(model, deadline.left())
                 self._loaded_shared.add(model)
 
-    async def _abandon(self, tenant: LoadedTenant) -> None:
-        """Unload a tenant that has lost a process.
+    async def _clear_away(self, tenant: LoadedTenant) -> None:
+        """Leave nothing of a load that has failed, for whatever reason; log it if that fails as well."""
+        self._unfinished[tenant.name] = tenant
+        try:
+            await self._finish(tenant.name, Deadline(CLEAR_SECONDS), hasty=True)
+        except (ControlError, OSError) as error:
+            logger.error("%s could not be cleared away, its next load or unload will try again: %s", tenant.name, error)
 
-        A model that has failed a request for that reason is never unloaded: Triton goes on to count the request. All
-        that is left of such a model is its name, once its other processes are killed.
-        """
-        for layer in tenant.layers:
-            try:
-                await self._control.unload(layer, BROKEN_SECONDS)
-            except StillUnloadingError as error:
-                await asyncio.to_thread(kill, error.models)
-                self._abandoned |= error.models
+    async def _finish(self, name: str, deadline: Deadline, *, hasty: bool) -> None:
+        """Take away what there is of a tenant that is not loaded any more, or not yet."""
+        if (tenant := self._unfinished.get(name)) is None:
+            return
+        await self._routes.remove(name)
+        await self._unload_models(tenant.layers, deadline, hasty=hasty)
         await asyncio.to_thread(self._store.remove, tenant.models)
+        await asyncio.to_thread(self._store.forget, name)
+        del self._unfinished[name]
 
-    async def _clear(self, layers: tuple[tuple[str, ...], ...]) -> None:
+    async def _unload_models(self, layers: tuple[tuple[str, ...], ...], deadline: Deadline, *, hasty: bool) -> None:
+        """Unload models, those that call others first, and wait for the end of their processes.
+
+        Args:
+            layers: their names.
+            deadline: until when.
+            hasty: abandon what is not gone within BROKEN_SECONDS: nobody waits for its answers, or they never come.
+
+        Raises:
+            StillUnloadingError: they are not gone by the deadline.
+            ControlError: Triton does not answer.
+        """
+        models = frozenset(model for layer in layers for model in layer)
+        before = await asyncio.to_thread(_instances_of, models)
+        gone: set[str] = set()
         for layer in layers:
-            await self._control.unload(layer)
+            while True:
+                try:
+                    await self._control.unload(layer, min(BROKEN_SECONDS, max(deadline.left(), LAST_SECONDS)))
+                    break
+                except StillUnloadingError as error:
+                    if hasty:
+                        await self._abandon(error.models)
+                        break
+                    if not deadline.left():
+                        raise
+                    died = before - await asyncio.to_thread(_instances_of, models)
+                    hasty = any(instance.model not in gone for instance in died)
+            gone.update(layer)
         with suppress(UnknownCommandLineError):
-            await asyncio.to_thread(await_end, [model for layer in layers for model in layer])
-        await asyncio.to_thread(self._store.remove, [model for layer in layers for model in layer])
+            await asyncio.to_thread(await_end, models)
+
+    async def _abandon(self, models: frozenset[str]) -> None:
+        """Kill the processes of models that Triton does not end to unload, and never use their names again.
+
+        A model that has failed a request because a process was gone is never unloaded: Triton goes on to count the
+        request. All that is then left of it is its name.
+        """
+        with suppress(UnknownCommandLineError):
+            await asyncio.to_thread(kill, models)
+        self._abandoned |= models
 
     def _used(self, tenant: LoadedTenant) -> Usage:
-        free_gpu = self._resources.free_gpu_memory()
-        try:
+        """Return what is in use; 0 where that can't be told, which is no reason for a load to fail."""
+        host = 0
+        with suppress(UnknownCommandLineError, psutil.Error):
             host = host_memory(tenant.models)
-        except UnknownCommandLineError:  # the size of its files must do
-            host = 0
-        return Usage(host, gpu=-(free_gpu or 0))
+        return Usage(host, gpu=-(self._resources.free_gpu_memory() or 0))
 
     @asynccontextmanager
-    async def _turn(self, name: str) -> AsyncIterator[None]:
-        """Wait until nothing else happens to a tenant, and nothing is being brought back."""
+    async def _turn(self, name: str, seconds: float) -> AsyncIterator[Deadline]:
+        """Wait until nothing else happens to a tenant, and nothing is being brought back.
+
+        Yields:
+            Until when an operation may take that was asked for now and must have ended in so many seconds.
+
+        Raises:
+            ControlError: the time is up already.
+        """
+        deadline = Deadline(seconds)
         while True:
             await self.recovered.wait()
             async with self._lock(name):
-                if self.recovered.is_set():
-                    yield
-                    return
+                if not self.recovered.is_set():
+                    continue
+                if not deadline.left():
+                    raise ControlError(f"{name!r} was still being loaded or unloaded after {seconds:.0f} s: try again")
+                yield deadline
+                return
 
     def _lock(self, name: str) -> asyncio.Lock:
         lock = self._locks.get(name)
@@ -336,3 +401,11 @@ class Tenants:
 
 def _because(error: Exception, *, killed: bool) -> str:
     return f"the kernel killed a process of the model for lack of memory: {error}" if killed else str(error)
+
+
+def _instances_of(models: frozenset[str]) -> frozenset[Instance]:
+    """Return the live processes of models; none where nothing can be said of them."""
+    try:
+        return frozenset(instance for instance in running_instances() if instance.model in models)
+    except UnknownCommandLineError:
+        return frozenset()

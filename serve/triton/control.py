@@ -9,17 +9,32 @@ from collections.abc import Collection
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-__all__ = ["ControlError", "StillUnloadingError", "TritonControl"]
+__all__ = ["ControlError", "Deadline", "StillUnloadingError", "TritonControl"]
 
-NO_ANSWER = ("StatusCode.UNAVAILABLE", "StatusCode.DEADLINE_EXCEEDED", "StatusCode.CANCELLED")
+TIME_IS_UP = "StatusCode.DEADLINE_EXCEEDED"
+NO_ANSWER = ("StatusCode.UNAVAILABLE", TIME_IS_UP, "StatusCode.CANCELLED")
 
 # Triton lists the repository and then looks at each directory; another tenant's may have been removed in between.
 VANISHED = "failed to stat file"
 
-# SageMaker waits 360 s for an answer to a load or an unload.
-CALL_SECONDS = 350.0
 INDEX_SECONDS = 10.0
 POLL_SECONDS = (0.02, 0.2)  # the first and the longest pause between two looks
+
+
+class Deadline:
+    """The moment by which an operation must have ended, however many steps it takes.
+
+    Args:
+        seconds: from now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Begin to count."""
+        self._at = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that are left; 0 once it has passed."""
+        return max(0.0, self._at - time.monotonic())
 
 
 class ControlError(RuntimeError):
@@ -65,18 +80,20 @@ class TritonControl:
         """Close the channel."""
         await self._client.close()
 
-    async def load(self, model: str) -> None:
+    async def load(self, model: str, seconds: float) -> None:
         """Load a model and what its ensemble runs; return once it is ready.
 
         Raises:
-            ControlError: it did not load; says why.
+            ControlError: it did not load, or not within `seconds`; says why.
         """
         try:
-            await self._client.load_model(model, client_timeout=CALL_SECONDS)
+            await self._client.load_model(model, client_timeout=seconds)
         except InferenceServerException as error:
+            if error.status() == TIME_IS_UP:
+                raise ControlError(f"{model} is still not ready after {seconds:.0f} s", reached=False) from error
             raise _control_error(error) from error
 
-    async def unload(self, models: Collection[str], seconds: float = CALL_SECONDS) -> None:
+    async def unload(self, models: Collection[str], seconds: float) -> None:
         """Unload models at once; return when all of them have finished what they were doing and are gone.
 
         Models that are not loaded are passed over.
@@ -85,11 +102,11 @@ class TritonControl:
             StillUnloadingError: they were not gone in time.
             ControlError: Triton does not answer.
         """
-        deadline = time.monotonic() + seconds
-        await asyncio.gather(*(self._unload(model) for model in models))
+        deadline = Deadline(seconds)
+        await asyncio.gather(*(self._unload(model, seconds) for model in models))
         pause = POLL_SECONDS[0]
         while remaining := frozenset((await self.loaded()).intersection(models)):
-            if time.monotonic() > deadline:
+            if not deadline.left():
                 raise StillUnloadingError(remaining, seconds)
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_SECONDS[1])
@@ -110,22 +127,23 @@ class TritonControl:
         """
         return {name for name, state in await self._states() if state == "READY"}
 
-    async def _unload(self, model: str) -> None:
+    async def _unload(self, model: str, seconds: float) -> None:
         try:
-            await self._client.unload_model(model, client_timeout=CALL_SECONDS)
+            await self._client.unload_model(model, client_timeout=seconds)
         except InferenceServerException as error:
-            if "not found" not in error.message().lower():
+            # Triton does not take the order to unload a model while it loads it.
+            if "not found" not in error.message().lower() and error.status() != TIME_IS_UP:
                 raise _control_error(error) from error
 
     async def _states(self) -> list[tuple[str, str]]:
         """Return the name and the state of each model that Triton knows of or finds."""
-        deadline = time.monotonic() + INDEX_SECONDS
+        deadline = Deadline(INDEX_SECONDS)
         while True:
             try:
                 index = await self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
                 return [(model.name, model.state) for model in index.models]
             except InferenceServerException as error:
-                if VANISHED not in error.message() or time.monotonic() > deadline:
+                if VANISHED not in error.message() or not deadline.left():
                     raise _control_error(error) from error
             await asyncio.sleep(POLL_SECONDS[0])
 

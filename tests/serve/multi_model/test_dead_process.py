@@ -55,6 +55,22 @@ def test_an_unload_before_anyone_has_noticed(endpoint: Endpoint) -> None:
     assert endpoint.unload("gone").status == 200
 
 
+def test_a_neighbour_whose_process_has_the_same_name(endpoint: Endpoint) -> None:
+    """Triton calls both `alike_0_0`: it numbers instance groups, and instances where there is no group."""
+    url = write_archive(endpoint.models_dir / "alike" / "model", word("one", more="instance_group [{ count: 1 }]"))
+    assert endpoint.load("alike", url).status == 200
+    [process] = [process for name, process in endpoint.stubs().items() if name == "alike_0_0"]
+    other = write_archive(endpoint.models_dir / "alike_0" / "model", word("other"))
+    assert endpoint.load("alike_0", other).status == 200
+    process.kill()
+    assert endpoint.invoke("alike").status in (404, 500)  # 500: from now on Triton does not unload it
+    await_true(lambda: endpoint.installed() == {"alike_0"}, "the tenant is unloaded")
+    assert endpoint.get("alike").status == 404
+    assert endpoint.said("alike_0") == "hello other"
+    assert endpoint.unload("alike_0").status == 200
+    assert not endpoint.installed()
+
+
 def test_one_of_several_processes(endpoint: Endpoint) -> None:
     """Two archives name their instance groups alike; only the one that lost a process goes, with all of its others."""
     group = 'instance_group [{ name: "workers" count: 2 }]'

@@ -1,0 +1,265 @@
+"""Loads and unloads that fail halfway, at a step that we choose: nothing is left of them, or the next takes it away.
+
+On a tritonserver of their own, without the app's HTTP in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serve.app import tenants as module
+from serve.app.admission import Admission
+from serve.app.store import LoadedTenant, Store
+from serve.app.tenants import NotLoadedError, OutOfResourcesError, Shared, TenantLoadError, Tenants
+from serve.front_door.routes import Routes
+from serve.repository import RepositoryError
+from serve.resources import Resources
+from serve.triton.control import ControlError, TritonControl
+from serve.triton.processes import running_instances
+from tests.serve.client import Answer, send, text_request
+from tests.serve.multi_model.archives import Gate, Model, ensemble, word, write_archive
+from tests.serve.multi_model.endpoint import await_true
+from tests.triton import RunningTritonServer, running_tritonserver
+
+PIPELINE: dict[str, Model] = {"pipeline": ensemble("part"), "part": word("part")}
+SOON = 1.0
+
+
+class FailingStore(Store):
+    """Fails at a step, after it was done, for as long as there is a failure."""
+
+    step = ""
+    failure: BaseException | None = None
+
+    def install(self, *arguments: object, **options: object) -> None:
+        super().install(*arguments, **options)  # type: ignore[arg-type]
+        self._fail("install")
+
+    def record(self, tenant: LoadedTenant) -> None:
+        super().record(tenant)
+        self._fail("record")
+
+    def _fail(self, step: str) -> None:
+        if step == self.step and self.failure is not None:
+            raise self.failure
+
+
+@dataclass
+class Place:
+    """A tritonserver, and the directories that a container would have.
+
+    Attributes:
+        stuck: models that Triton is known never to unload.
+    """
+
+    server: RunningTritonServer
+    directory: Path
+    store: FailingStore
+    stuck: frozenset[str] = frozenset()
+
+    def archive(self, name: str, models: Model | dict[str, Model]) -> str:
+        return str(write_archive(self.directory / "models" / name, models))
+
+    def invoke(self, model: str) -> Answer:
+        port = int(self.server.http.rpartition(":")[2])
+        return send(port, "POST", f"/v2/models/{model}/infer", text_request())
+
+    @asynccontextmanager
+    async def tenants(self) -> AsyncIterator[Tenants]:
+        async def is_broken(tenant: LoadedTenant) -> bool:
+            return False
+
+        control = TritonControl(self.server.grpc)
+        resources = Resources(self.directory)
+        tenants = Tenants(
+            control,
+            self.store,
+            Routes(self.directory / "table", None),
+            resources,
+            Admission(resources, shm_bytes=1024**2),
+            self.directory / "models",
+            Shared(frozenset(), on_cpu=True),
+            is_broken,
+        )
+        try:
+            await tenants.recover()
+            yield tenants
+            assert self.left(await control.loaded()) == {}
+        finally:
+            await control.close()
+
+    def left(self, loaded: set[str]) -> dict[str, set[str]]:
+        places = {
+            "directories": self.store.installed(),
+            "records": {path.name for path in (self.directory / "records").iterdir()},
+            "models in Triton": loaded - self.stuck,
+            "processes": {each.name for each in running_instances() if each.process.ppid() == self.server.process.pid},
+        }
+        return {place: found for place, found in places.items() if found}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningTritonServer, Path]]:
+    repository = tmp_path_factory.mktemp("repository")
+    with running_tritonserver(repository, "--model-control-mode=explicit") as running:
+        yield running, repository
+
+
+@pytest.fixture
+def place(server: tuple[RunningTritonServer, Path], tmp_path: Path) -> Place:
+    running, repository = server
+    return Place(running, tmp_path, FailingStore(repository, tmp_path / "records"))
+
+
+@pytest.fixture
+def threads(gate: Gate) -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor() as pool:
+        yield pool
+        gate.open()  # else a test that failed would wait here
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Returns a function that sets time limits of `serve.app.tenants`."""
+
+    def set_limits(**seconds: float) -> None:
+        for name, value in seconds.items():
+            monkeypatch.setattr(module, name, value)
+
+    return set_limits
+
+
+FAILURES = {
+    "a configuration that changes": ("install", RepositoryError("not a valid model configuration"), TenantLoadError),
+    "no disk for links": ("install", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OutOfResourcesError),
+    "no disk for the record": ("record", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OutOfResourcesError),
+    "a mistake of ours": ("record", ZeroDivisionError("ours"), ZeroDivisionError),
+}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_a_load_that_fails(place: Place, kind: str) -> None:
+    """It has the right name, leaves nothing (see `Place.tenants`), and is no hindrance to the next one."""
+    step, failure, raised = FAILURES[kind]
+
+    async def scenario() -> None:
+        url = place.archive("failing", PIPELINE)
+        async with place.tenants() as tenants:
+            place.store.step, place.store.failure = step, failure
+            with pytest.raises(raised, match=str(failure).rpartition("] ")[2]):
+                await tenants.load("failing", url)
+        async with place.tenants() as tenants:
+            assert tenants.names() == []
+            place.store.failure = None
+            await tenants.load("failing", url)
+            assert place.invoke("failing").status == 200
+            await tenants.unload("failing")
+
+    asyncio.run(scenario())
+
+
+def test_a_load_that_is_cancelled(place: Place, gate: Gate, impatient: Callable[..., None]) -> None:
+    impatient(BROKEN_SECONDS=SOON)
+
+    async def scenario() -> None:
+        models = {**PIPELINE, "part": word(load_gate=str(gate))}
+        async with place.tenants() as tenants:
+            load = asyncio.create_task(tenants.load("cancelled", place.archive("cancelled", models)))
+            await asyncio.to_thread(gate.await_started)
+            load.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await load
+
+    asyncio.run(scenario())
+
+
+def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate, impatient: Callable[..., None]) -> None:
+    """The second of three layers does not end: it has what the first has left of the time, and the third none."""
+    impatient(LOAD_SECONDS=4.0, BROKEN_SECONDS=SOON)
+    models = {
+        "top": ensemble("slow"),
+        "slow": word(load_gate=str(gate), sagemaker__depends_on="first"),
+        "first": word("first"),
+    }
+
+    async def scenario() -> None:
+        async with place.tenants() as tenants:
+            with pytest.raises(ControlError, match=r"late--slow is still not ready after [0-4] s"):
+                await tenants.load("late", place.archive("late", models))
+            assert tenants.names() == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("then", ["unload", "load"])
+def test_an_unload_that_fails(
+    place: Place, gate: Gate, threads: ThreadPoolExecutor, impatient: Callable[..., None], then: str
+) -> None:
+    """The tenant is not loaded, for all that ask; the next unload or load of that name finishes it."""
+    name = f"finished-by-{then}"
+    models = {"pipeline": ensemble("a", "b"), "a": word("a"), "b": word("b", gate=str(gate))}
+
+    async def scenario() -> None:
+        async with place.tenants() as tenants:
+            url = place.archive(name, models)
+            await tenants.load(name, url)
+            answer: Future[Answer] = threads.submit(place.invoke, name)
+            await asyncio.to_thread(gate.await_started)
+            impatient(UNLOAD_SECONDS=SOON)
+            with pytest.raises(ControlError, match="still unloading"):
+                await tenants.unload(name)
+            impatient(UNLOAD_SECONDS=60.0)
+            assert (tenants.get(name), tenants.names()) == (None, [])
+            gate.open()
+            assert (await asyncio.wrap_future(answer)).status == 200
+            if then == "load":
+                await tenants.load(name, url)
+                assert place.invoke(name).status == 200
+            await tenants.unload(name)
+            with pytest.raises(NotLoadedError):
+                await tenants.unload(name)
+
+    asyncio.run(scenario())
+
+
+def test_a_process_that_dies_during_the_unload(
+    place: Place, gate: Gate, threads: ThreadPoolExecutor, impatient: Callable[..., None]
+) -> None:
+    """Triton waits for ever for what that process was to answer; the unload does not."""
+    impatient(BROKEN_SECONDS=SOON)
+    place.stuck = frozenset({"dying", "dying--part"})
+
+    async def scenario() -> None:
+        models = {**PIPELINE, "part": word(gate=str(gate))}
+        async with place.tenants() as tenants:
+            url = place.archive("dying", models)
+            await tenants.load("dying", url)
+            answer: Future[Answer] = threads.submit(place.invoke, "dying")
+            await asyncio.to_thread(gate.await_started)
+            unload = asyncio.create_task(tenants.unload("dying"))
+            await asyncio.to_thread(await_true, lambda: tenants.get("dying") is None, "the unload has begun")
+            # Triton may have loaded the model twice, and have not yet ended the first one's process.
+            await asyncio.to_thread(await_true, lambda: len(processes("dying--part")) == 1, "one process is left")
+            processes("dying--part")[0].kill()
+            await asyncio.wait_for(unload, 60)
+            assert (await asyncio.wrap_future(answer)).status != 200
+            gate.open()
+            await tenants.load("dying", url)
+            assert tenants.names() == ["dying"]
+            await tenants.unload("dying")
+
+    asyncio.run(scenario())
+
+
+def processes(model: str) -> list[psutil.Process]:
+    return [each.process for each in running_instances() if each.model == model]

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from google.protobuf.message import Message
@@ -75,7 +75,8 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
 
     Raises:
         RepositoryError: no model, a step that names no model, candidates for the entry that can't be told apart, models
-            that call each other in a circle, a symlink that leads out of the archive, an invalid configuration.
+            that call each other in a circle, a symlink or a file name that leads out of the archive, an invalid
+            configuration.
     """
     if not directory.is_dir():
         raise RepositoryError(f"{directory} is not a directory")
@@ -86,7 +87,7 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] = frozenset())
         raise _error(directory, "it holds no model (a directory with config.pbtxt or a numbered version directory)")
     configs = {name: read_config(path) for name, path in models.items()}
     for name, config in configs.items():
-        for mistake in mistakes(_shown(name), models[name], config):
+        for mistake in chain(_files_outside(_shown(name), config), mistakes(_shown(name), models[name], config)):
             raise _error(directory, mistake)
     own = {
         name: tuple(called for called in called_models(config) if called in models) for name, config in configs.items()
@@ -138,6 +139,7 @@ def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *
 
     Raises:
         OSError: the disk is full, or the repository can't be written.
+        RepositoryError: a configuration is not valid any more.
     """
     for model, source in tenant.models.items():
         target = repository / names[model]
@@ -183,6 +185,17 @@ def _size_inside(directory: Path) -> int:
                 )
         size += sum(path.stat().st_size for path in (Path(parent, name) for name in files) if path.exists())
     return size
+
+
+def _files_outside(name: str, config: Any) -> Iterator[str]:
+    """Yield the files of a model that its configuration looks for outside of the model's version."""
+    files = {
+        "default_model_filename": config.default_model_filename,
+        **{f"cc_model_filenames[{capability}]": file for capability, file in config.cc_model_filenames.items()},
+    }
+    for key, file in files.items():
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            yield f"{key} of {name} is {file!r}: expected a file in its version directory, without '..'"
 
 
 def _resolved(path: Path, directory: Path) -> Path:

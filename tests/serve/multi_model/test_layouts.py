@@ -29,6 +29,13 @@ def test_one_directory_of_any_name(gateway: Endpoint, archive: WriteArchive) -> 
     assert gateway.installed() == {"folder"}
 
 
+def test_a_model_file_of_another_name(gateway: Endpoint, archive: WriteArchive) -> None:
+    model = word("elsewhere", more='default_model_filename: "own/main.py"')
+    moved = Model(model.config, {"1/own/main.py": model.files["1/model.py"]})
+    assert gateway.load("moved", archive("moved", moved)).status == 200
+    assert gateway.said("moved") == "hello elsewhere"
+
+
 def test_the_name_in_the_configuration_does_not_matter(gateway: Endpoint, archive: WriteArchive) -> None:
     assert gateway.load("a", archive("a", {"model": word("a", more='name: "something-else"')})).status == 200
     assert gateway.said("a") == "hello a"

@@ -68,7 +68,7 @@ class ModelRoutes:
 
     async def _load(self, request: web.Request) -> web.Response:
         name, url = _load_request(await request.read())
-        logger.info("loading %r from %s (target model %s)", name, url, request.headers.get(TARGET_MODEL, "not named"))
+        logger.info("loading %r from %s (target model %s)", name, url, _target_model(request))
         try:
             await self._tenants.load(name, url)
         except (TenantError, ControlError) as error:
@@ -92,6 +92,7 @@ class ModelRoutes:
 
     async def _unload(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
+        logger.info("unloading %r (target model %s)", name, _target_model(request))
         try:
             await self._tenants.unload(name)
         except (TenantError, ControlError) as error:
@@ -114,6 +115,11 @@ class ModelRoutes:
     def _refuse_while_recovering(self) -> None:
         if not self._tenants.recovered.is_set():
             raise RequestError(503, "the models are being loaded again after a restart: see /ping")
+
+
+def _target_model(request: web.Request) -> str:
+    """Return the archive that SageMaker names beside the model: for the log, since nobody vouches for it."""
+    return repr(request.headers.get(TARGET_MODEL, "not named"))
 
 
 def _status(error: Exception) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.serve.client import kserve, send
-from tests.serve.multi_model.archives import ensemble, word
-from tests.serve.multi_model.conftest import WriteArchive
-from tests.serve.multi_model.endpoint import Endpoint
+from tests.serve.multi_model.archives import Model, ensemble, word
+from tests.serve.multi_model.conftest import SHARED, WriteArchive
+from tests.serve.multi_model.endpoint import Endpoint, await_true
 
 SHARED_ONLY = {"pipeline": ensemble("probe")}
 
@@ -59,6 +59,25 @@ def test_the_target_model_header_names_nothing(endpoint: Endpoint, archive: Writ
     assert answer.status == 200
     assert answer.json()["outputs"][0]["data"] == ["hello"]
     assert send(port, "DELETE", "/models/one", headers=header).status == 200
+
+
+def test_the_target_model_header_is_given_to_models_and_logged(endpoint: Endpoint, archive: WriteArchive) -> None:
+    header = {"X-Amzn-SageMaker-Target-Model": "team/told.tar.gz", "Content-Type": "application/json"}
+    config, code = ((SHARED / f"probe.{ending}").read_text() for ending in ("pbtxt", "py"))
+    body = json.dumps({"model_name": "told", "url": str(archive("told", Model(config, {"1/model.py": code})))}).encode()
+    port = endpoint.serve.port
+    assert send(port, "POST", "/models", body, header).status == 200
+    for content_type in ("application/json", "application/octet-stream"):
+        answer = send(
+            port, "POST", "/models/told/invoke", kserve("text", "x"), {**header, "Content-Type": content_type}
+        )
+        assert answer.status == 200, answer
+        [shown] = [output["data"][0] for output in answer.json()["outputs"] if output["name"] == "parameters"]
+        parameters = {name.lower(): value for name, value in json.loads(shown).items()}
+        assert parameters["x-amzn-sagemaker-target-model"] == "team/told.tar.gz"
+    assert send(port, "DELETE", "/models/told", headers=header).status == 200
+    for line in ("loading 'told' from", "unloading 'told' (target model 'team/told.tar.gz')"):
+        await_true(lambda line=line: line in endpoint.serve.output(), f"the log says: {line}")  # type: ignore[misc]
 
 
 def test_every_form_of_a_request(endpoint: Endpoint, archive: WriteArchive) -> None:

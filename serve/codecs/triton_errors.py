@@ -9,8 +9,14 @@ import re
 
 __all__ = ["DEAD_PROCESS", "OUT_OF_MEMORY", "UNREADABLE", "is_out_of_memory", "status_of"]
 
-# Triton answers 500 to a body that is no JSON or not of the shape that the protocol asks for.
-UNREADABLE = r"^\{\"error\":\"(failed to parse the request JSON|Unable to parse |Unexpected |unable to parse )"
+# Triton answers 500 to a body that is no JSON, or whose JSON is not of the shape that the protocol asks for. These are
+# the whole texts of its own parser: what a model says of its input stays a failure of the model.
+UNREADABLE = (
+    r"^\{\"error\":\"(failed to parse the request JSON buffer: [^\"]+ at [0-9]+"
+    r"|((Unable to (parse|set) [^:\"]+|failed to get request params\.|Expected JSON object for keyword: [^:\"]+): )?"
+    r"attempt to (access (JSON non-[a-z-]+ as [a-z-]+|non-existing object member [^\"]+)|get members for non-object)"
+    r")\"\}$"
+)
 
 # Memory, and nothing that merely contains the letters (“BLOOM”). The texts are those of CUDA, cuDNN, cuBLAS, PyTorch,
 # TensorFlow, ONNX Runtime, Python and Triton itself.
@@ -36,15 +42,18 @@ def is_out_of_memory(message: str) -> bool:
 def status_of(status: int, body: bytes, *, killed_for_memory: bool = False) -> int:
     """Return the HTTP status that SageMaker should see for an answer of Triton's.
 
+    Missing memory is looked for in failures (5xx) only: Triton's other errors repeat what the caller has written, such
+    as the name of an input.
+
     Args:
         status: Triton's own status.
         body: the start of its body, `{"error": "…"}`.
         killed_for_memory: whether the kernel has just killed a process for lack of memory.
     """
-    if status >= 400 and killed_for_memory and _DEAD_PROCESS.search(body):
-        return 507
-    if status >= 400 and _OUT_OF_MEMORY.search(body):
-        return 507
     if status == 500 and _UNREADABLE.search(body):
         return 400
+    if status >= 500 and killed_for_memory and _DEAD_PROCESS.search(body):
+        return 507
+    if status >= 500 and _OUT_OF_MEMORY.search(body):
+        return 507
     return status

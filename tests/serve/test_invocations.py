@@ -170,9 +170,33 @@ def test_large_tensor(probe: RunningServe) -> None:
         ("OOM", 507),
         ("BLOOM can't answer this", 500),
         ("a division by zero", 500),
+        ("Unexpected EOF while reading the dictionary", 500),
+        ("Unable to parse the tokens", 500),
     ],
 )
 def test_a_models_error(probe: RunningServe, message: str, status: int) -> None:
     answer = send(probe.port, body=text_request(error=message))
     assert (answer.status, message in answer.error()) == (status, True)
     assert send(probe.port, body=text_request()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("INTERNAL", 507), ("UNAVAILABLE", 507), ("INVALID_ARG", 400), ("NOT_FOUND", 404), ("CANCELLED", 400)],
+)
+def test_memory_is_missing_only_where_the_server_has_failed(probe: RunningServe, code: str, status: int) -> None:
+    assert send(probe.port, body=text_request(error="out of memory", code=code)).status == status
+
+
+@pytest.mark.parametrize(("name", "status"), [("MemoryError", 507), ("ValueError", 500)])
+def test_an_exception_of_a_model(probe: RunningServe, name: str, status: int) -> None:
+    answer = send(probe.port, body=text_request(**{"raise": name, "error": "while decoding"}))
+    assert (answer.status, f"{name}: while decoding" in answer.error()) == (status, True)
+
+
+@pytest.mark.parametrize(
+    "body", [kserve("out of memory", "hello"), kserve("text", 3, data_type="OOM"), b'{"out of memory": 1}', b"OOM"]
+)
+def test_a_callers_words_are_no_lack_of_memory(probe: RunningServe, body: bytes) -> None:
+    answer = send(probe.port, body=body, headers={"Content-Type": "application/json"})
+    assert answer.status == 400, answer.error()

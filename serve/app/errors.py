@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from functools import partial
 
 from aiohttp import web
@@ -12,6 +13,9 @@ from aiohttp.typedefs import Handler
 __all__ = ["RequestError", "as_json", "error_response"]
 
 logger = logging.getLogger("serve.app")
+
+INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
+REASON_CHARACTERS = 1000
 
 
 class RequestError(Exception):
@@ -35,22 +39,49 @@ def error_response(status: int, message: str) -> web.Response:
 
 @web.middleware
 async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into JSON: ours, aiohttp's own (404, 405, 413, …), and the unexpected (500, logged)."""
+    """Turn every error into JSON: ours, aiohttp's own (404, 405, 413, …), and the unexpected (500).
+
+    Those that are not the caller's fault are logged, except for `/ping`, whose answers are asked for all the time.
+    """
+    started = time.monotonic()
     try:
-        return await handler(request)
-    except RequestError as error:
+        response = await handler(request)
+    except Exception as error:
+        if request.transport is None or request.transport.is_closing():
+            return web.Response()  # the caller went away: nobody is left to read it
+        response = _response_to(error, request)
+    if response.status >= 500 and request.path != "/ping":
+        _log(request, response, time.monotonic() - started)
+    return response
+
+
+def _response_to(error: Exception, request: web.Request) -> web.Response:
+    if isinstance(error, RequestError):
         return error_response(error.status, str(error))
-    except web.HTTPMethodNotAllowed as error:
+    if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         response = error_response(405, f"{request.method} {request.path}: expected {allowed}")
         response.headers["Allow"] = allowed
         return response
-    except web.HTTPNotFound:
+    if isinstance(error, web.HTTPNotFound):
         return error_response(404, f"{request.method} {request.path}: there is nothing at this path")
-    except web.HTTPException as error:
+    if isinstance(error, web.HTTPException):
         return error_response(error.status, error.text or error.reason)
-    except ConnectionResetError:  # the caller went away: nobody is left to answer
-        raise
-    except Exception:
-        logger.exception("%s %s failed", request.method, request.path)
-        return error_response(500, "the app failed: see the log of the container")
+    if isinstance(error, web.RequestPayloadError):
+        return error_response(400, f"the body can't be read: {error}")
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return error_response(500, "the app failed: see the log of the container")
+
+
+def _log(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+    """Write what HAProxy writes of the failures that it sees, and the reason."""
+    reason = response.text if isinstance(response, web.Response) else None
+    logger.error(
+        "%s %s: %d after %.0f ms, inference id %s: %s",
+        request.method,
+        request.path,
+        response.status,
+        seconds * 1000,
+        request.headers.get(INFERENCE_ID, "-"),
+        (reason or "")[:REASON_CHARACTERS],
+    )

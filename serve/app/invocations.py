@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ from serve.codecs import kserve, triton_errors
 from serve.triton.client import TritonClient
 
 __all__ = ["Invocations"]
+
+logger = logging.getLogger("serve.app")
+
+CLOSED = "tritonserver closed the connection"
 
 CHUNK_BYTES = 64 * 1024
 ERROR_BYTES = 64 * 1024
@@ -68,17 +73,20 @@ class Invocations:
         if content_type.lower().startswith(kserve.BINARY_JSON):
             raise RequestError(400, f"Content-Type {content_type!r}: expected {kserve.BINARY_JSON_PREFIX}N")
         body = await request.read()
-        return await self._forward(request, self.triton.model_url(model, self._endpoint(request, body)), body)
+        content = _json_object(request, body)
+        endpoint = self._endpoint(request, content)
+        if endpoint != "infer":
+            body = _with_headers(request, body, content)
+        return await self._forward(request, self.triton.model_url(model, endpoint), body)
 
-    def _endpoint(self, request: web.Request, body: bytes) -> str:
-        """Return which of Triton's endpoints a JSON body is for.
+    def _endpoint(self, request: web.Request, content: dict[str, object]) -> str:
+        """Return which of Triton's endpoints a JSON object is for.
 
         Raises:
-            RequestError: the body is for none of them.
+            RequestError: it is for none of them.
         """
-        if kserve.is_json_object(body) and kserve.EVENT_STREAM in request.headers.get("Accept", ""):
+        if kserve.EVENT_STREAM in request.headers.get("Accept", ""):
             return "generate_stream"
-        content = _json_object(request, body)
         if self.inference_type != "infer":
             return self.inference_type
         if "inputs" not in content:
@@ -94,16 +102,20 @@ class Invocations:
         if header_size is not None:
             headers[kserve.HEADER_LENGTH] = str(header_size)
         try:
-            async with self.session.post(url, data=body, headers=headers) as answer:
-                if answer.status >= 400:
-                    content = await answer.content.read(ERROR_BYTES)
-                    status = triton_errors.status_of(answer.status, content, killed_for_memory=self.killed_for_memory())
-                    return web.Response(status=status, body=content, content_type="application/json")
-                return await _stream(request, answer)
+            answer = await self.session.post(url, data=body, headers=headers)
         except aiohttp.ClientConnectorError as error:
             raise RequestError(503, f"tritonserver does not accept requests: {error}") from error
         except aiohttp.ClientConnectionError as error:
-            raise RequestError(502, f"tritonserver closed the connection before it answered: {error}") from error
+            raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
+        async with answer:
+            if answer.status < 400:
+                return await _stream(request, answer)
+            try:
+                content = await answer.content.read(ERROR_BYTES)
+            except aiohttp.ClientError as error:
+                raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
+            status = triton_errors.status_of(answer.status, content, killed_for_memory=self.killed_for_memory())
+            return web.Response(status=status, body=content, content_type="application/json")
 
 
 def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
@@ -123,6 +135,29 @@ def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
     return content
 
 
+def _with_headers(request: web.Request, body: bytes, content: dict[str, object]) -> bytes:
+    """Return a generate request with SageMaker's headers as further keys, which reach the model as parameters.
+
+    Triton itself hands headers to models for inference requests only. What the caller wrote stays as it is.
+
+    Args:
+        request: has the headers.
+        body: the JSON.
+        content: what it says.
+    """
+    headers = {name.lower(): _text(value) for name, value in request.headers.items()}
+    added = {k: v for k, v in headers.items() if k.startswith(kserve.SAGEMAKER_HEADER) and k not in content}
+    if not added:
+        return body
+    start = json.dumps(added)[:-1] + (", " if content else "")
+    return body.replace(b"{", start.encode(), 1)
+
+
+def _text(value: str) -> str:
+    """Return a header's value as text: aiohttp makes surrogates of what is not UTF-8, which Triton refuses."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
     """Hand on an answer as it comes; chunks of an event stream are not held back."""
     response = web.StreamResponse(status=answer.status)
@@ -134,7 +169,14 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.S
     )
     response.content_length = answer.content_length
     await response.prepare(request)
-    async for chunk in answer.content.iter_any():
-        await response.write(chunk)
-    await response.write_eof()
+    try:
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+    except aiohttp.ClientError as error:
+        # The status has gone out: only a body that ends too early can still tell the caller.
+        transport = request.transport
+        if transport is not None and not transport.is_closing():
+            logger.error("%s %s: %s within its answer: %s", request.method, request.path, CLOSED, error)
+            transport.close()
     return response

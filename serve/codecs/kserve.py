@@ -15,6 +15,7 @@ __all__ = [
     "HEADER_LENGTH",
     "JSON_OBJECT",
     "JSON_START",
+    "SAGEMAKER_HEADER",
     "binary_header_size",
     "is_json_object",
     "is_kserve_json",
@@ -23,6 +24,9 @@ __all__ = [
 BINARY_JSON = "application/vnd.sagemaker-triton.binary+json"
 BINARY_JSON_PREFIX = f"{BINARY_JSON};json-header-size="
 EVENT_STREAM = "text/event-stream"
+
+# Names of the headers that models get as request parameters begin with it.
+SAGEMAKER_HEADER = "x-amzn-sagemaker-"
 
 # Triton's own name for what SageMaker clients write into the content type.
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -25,7 +25,8 @@ ERRORS = {
     429: "too many requests",
     500: "the front door failed",
     501: "not implemented",
-    502: "tritonserver closed the connection before it answered: see the log of the container",
+    502: "the server behind the front door (tritonserver or the app) closed the connection before it answered: "
+    "see the log of the container",
     503: "the server behind the front door does not accept requests: it is starting or stopping, see /ping",
     504: "the model did not answer in time",
 }
@@ -78,6 +79,7 @@ def render(front_door: FrontDoor) -> str:
         binary_json_prefix=kserve.BINARY_JSON_PREFIX,
         event_stream=kserve.EVENT_STREAM,
         header_length=kserve.HEADER_LENGTH,
+        header_prefix=kserve.SAGEMAKER_HEADER,
         json_object=kserve.JSON_OBJECT,
         kserve_json=kserve.JSON_START,
         out_of_memory=triton_errors.OUT_OF_MEMORY,

@@ -55,11 +55,12 @@ def words(response: HTTPResponse, confirmations: Path) -> list[str]:
     return received
 
 
+@pytest.mark.parametrize("more", [{}, {"X-Amzn-SageMaker-Inference-Id": "abc"}], ids=["plain", "header"])
 @pytest.mark.parametrize("inference_type", ["generate_stream", "infer"])
-def test_words_arrive_one_by_one(start: Start, tmp_path: Path, inference_type: str) -> None:
+def test_words_arrive_one_by_one(start: Start, tmp_path: Path, inference_type: str, more: dict[str, str]) -> None:
     """The model sends a word only after the one before has arrived here: nobody on the way may hold any back."""
     serve = start(inference_type, "tokens")
-    headers = EVENTS if inference_type == "infer" else {}
+    headers = {**(EVENTS if inference_type == "infer" else {}), **more}
     with connection(serve.port) as opened:
         opened.request("POST", "/invocations", body(tmp_path), headers)
         response = opened.getresponse()
@@ -112,11 +113,41 @@ def test_infer_refuses_a_model_that_streams(start: Start) -> None:
 
 
 def test_generate(start: Start) -> None:
-    """Triton's generate endpoints hand no headers to the model, only the parameters of the body."""
     serve = start("generate", "probe")
     answer = send(serve.port, body=json.dumps({"text": "hello", "parameters": {"temperature": 1}}).encode())
     assert (answer.status, answer.content_type.partition(";")[0]) == (200, "application/json")
     assert (answer.json()["text"], json.loads(answer.json()["parameters"])) == ("hello", {"temperature": 1})
+
+
+@pytest.mark.parametrize("inference_type", ["generate", "infer"])
+def test_sagemakers_headers_reach_the_models_of_generate_endpoints(start: Start, inference_type: str) -> None:
+    """And never in place of what the caller wrote."""
+    serve = start(inference_type, "probe")
+    headers = {
+        "X-Amzn-SageMaker-Custom-Attributes": 'trace=7, name="ä"'.encode().decode("latin-1"),
+        "X-Amzn-SageMaker-Inference-Id": "abc",
+        "X-Amzn-SageMaker-Session-Id": "of SageMaker",
+        "X-Amzn-SageMaker-Target-Model": "of SageMaker",
+        "Authorization": "secret",
+        **({} if inference_type == "generate" else EVENTS),
+    }
+    mine = {"x-amzn-sagemaker-session-id": "mine", "parameters": {"k": 3, "x-amzn-sagemaker-target-model": "mine"}}
+    answer = send(serve.port, body=json.dumps({"text": "hello", **mine}).encode(), headers=headers)
+    assert answer.status == 200, answer.body
+    content = json.loads(answer.body.removeprefix(b"data: "))
+    assert content["text"] == "hello"
+    assert json.loads(content["parameters"]) == {
+        "k": 3,
+        "x-amzn-sagemaker-custom-attributes": 'trace=7, name="ä"',
+        "x-amzn-sagemaker-inference-id": "abc",
+        "x-amzn-sagemaker-session-id": "mine",
+        "x-amzn-sagemaker-target-model": "mine",
+    }
+
+
+def test_an_empty_generate_request_with_headers(start: Start) -> None:
+    answer = send(start("generate", "probe").port, body=b" {}", headers={"X-Amzn-SageMaker-Inference-Id": "abc"})
+    assert (answer.status, "expected 1 inputs but got 0" in answer.error()) == (400, True)
 
 
 def test_one_caller_of_generate_asks_for_a_stream(start: Start) -> None:

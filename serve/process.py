@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,6 +20,7 @@ __all__ = ["Process", "exit_status", "how_it_ended"]
 LAST_LINES = 20
 LINE_LIMIT = 1024 * 1024  # a longer line of a child's log is cut, not fatal
 EXIT_POLL_SECONDS = 0.02
+ORPHANS_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -80,22 +82,46 @@ class Process:
     async def wait(self) -> int:
         """Wait for its end and for its last output; return its status, negative for a signal."""
         # asyncio's own wait() goes on until nobody holds the pipe any more, which a model's process may do for ever.
-        while (status := self._process.returncode) is None:  # noqa: ASYNC110 (it has no event)
+        while (status := self._process.returncode) is None:
+            self._reap_orphans()
             await asyncio.sleep(EXIT_POLL_SECONDS)
         # The processes of Triton's Python models outlive a tritonserver that is killed, and go on to hold their memory.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        await asyncio.wait([self._forwarding], timeout=1)
+        await asyncio.wait([self._forwarding], timeout=ORPHANS_SECONDS)
+        deadline = time.monotonic() + ORPHANS_SECONDS
+        while self._reap_orphans() and time.monotonic() < deadline:  # noqa: ASYNC110 (their ends have no event)
+            await asyncio.sleep(EXIT_POLL_SECONDS)
         return status
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end for a while; return whether it has ended."""
+        try:
+            await asyncio.wait_for(self.wait(), seconds)
+        except asyncio.TimeoutError:
+            return False
+        return True
 
     async def stop(self, seconds: float, number: signal.Signals = signal.SIGTERM) -> bool:
         """Ask it to end, and kill it when it has not after `seconds`. Return whether it ended by itself."""
         self.send(number)
+        if await self.ends_within(seconds):
+            return True
+        self.send(signal.SIGKILL)
+        await self.wait()
+        return False
+
+    def _reap_orphans(self) -> bool:
+        """Reap the processes of its group whose parent has died, which makes them children of process 1: of ours.
+
+        Return whether there are more that have not ended yet. Its own status is left to asyncio.
+        """
         try:
-            await asyncio.wait_for(self.wait(), seconds)
-        except asyncio.TimeoutError:
-            self.send(signal.SIGKILL)
-            await self.wait()
+            while ended := os.waitid(os.P_PGID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid == self.pid:
+                    break
+                os.waitpid(ended.si_pid, os.WNOHANG)
+        except ChildProcessError:  # nobody of the group is a child of ours
             return False
         return True
 

@@ -140,7 +140,10 @@ class _Supervisor:
 
 
 async def _drain_haproxy(haproxy: Process, admin_socket: Path, seconds: float) -> bool:
-    """Let HAProxy stop softly; return whether it has ended, or nothing was in flight for a while, within `seconds`."""
+    """Let HAProxy stop softly; return whether it has ended, or nothing was in flight for a while, within `seconds`.
+
+    Where it can't be asked what is in flight, its own end must tell.
+    """
     deadline = time.monotonic() + seconds
     try:
         async with AdminSession(admin_socket) as session:
@@ -152,8 +155,9 @@ async def _drain_haproxy(haproxy: Process, admin_socket: Path, seconds: float) -
                     quiet_since = time.monotonic()
                 if time.monotonic() > deadline:
                     return False
-    except (EOFError, OSError):  # HAProxy has ended, or had not begun to listen
+    except (EOFError, OSError):  # it has ended, had not begun to listen, or is stuck
         haproxy.send(signal.SIGUSR1)
+        return await haproxy.ends_within(deadline - time.monotonic())
     return True
 
 

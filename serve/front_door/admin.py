@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 __all__ = ["AdminSession"]
 
+T = TypeVar("T")
+
 PROMPT = b"\n> "
+CHUNK_BYTES = 64 * 1024
+
+# It answers within milliseconds, however many requests are in flight.
+ANSWER_SECONDS = 5.0
 
 
 class AdminSession:
@@ -26,10 +34,14 @@ class AdminSession:
         """Connect.
 
         Raises:
-            OSError: HAProxy does not listen.
+            EOFError, OSError: HAProxy does not listen, or does not answer.
         """
-        self._reader, self._writer = await asyncio.open_unix_connection(str(self._path))
-        await self.command("prompt")
+        self._reader, self._writer = await _in_time(asyncio.open_unix_connection(str(self._path)))
+        try:
+            await self.command("prompt")
+        except BaseException:
+            self._writer.close()
+            raise
         return self
 
     async def __aexit__(
@@ -44,7 +56,7 @@ class AdminSession:
         Idle connections are not counted.
 
         Raises:
-            EOFError, OSError: HAProxy has ended.
+            EOFError, OSError: HAProxy has ended, or does not answer.
         """
         sessions = await self.command("show sess")
         return sum(f" fe={frontend} " in line for line in sessions.splitlines())
@@ -53,8 +65,23 @@ class AdminSession:
         """Send a command and return its answer.
 
         Raises:
-            EOFError, OSError: HAProxy has ended.
+            EOFError, OSError: HAProxy has ended, or does not answer.
         """
+        return await _in_time(self._exchange(text))
+
+    async def _exchange(self, text: str) -> str:
         self._writer.write(text.encode() + b"\n")
         await self._writer.drain()
-        return (await self._reader.readuntil(PROMPT)).decode()
+        answer = bytearray()  # not readuntil(): its limit is less than a few hundred sessions take
+        while not answer.endswith(PROMPT):
+            if not (chunk := await self._reader.read(CHUNK_BYTES)):
+                raise EOFError(f"HAProxy ended within its answer to {text!r}")
+            answer += chunk
+        return answer.decode()
+
+
+async def _in_time(answer: Awaitable[T]) -> T:
+    try:
+        return await asyncio.wait_for(answer, ANSWER_SECONDS)
+    except asyncio.TimeoutError:  # before Python 3.11 that is no OSError
+        raise TimeoutError(f"HAProxy did not answer within {ANSWER_SECONDS:g} s") from None

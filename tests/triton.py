@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,14 +12,18 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TRITON = ROOT / "build" / "tritonserver"
 READY_SECONDS = 120.0  # a cold start with DALI and onnxruntime takes 5; more where other tests have the CPUs
 STOP_SECONDS = 30.0
+# Below those that the kernel gives to outgoing connections, of which one could take a port before it is listened on;
+# and beside those of tests/serving.py and `serve`.
+PORTS = range(12000, 20000)
 
 
 class TritonServerError(RuntimeError):
@@ -41,12 +46,25 @@ class RunningTritonServer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different TCP ports that nobody listened on a moment ago."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return different TCP ports that nobody listened on a moment ago, at random places.
+
+    Raises:
+        TritonServerError: there are not so many.
+    """
+    ports = random.sample(PORTS, len(PORTS))
+    found = list(islice(filter(_is_free, ports), count))
+    if len(found) < count:
+        raise TritonServerError(f"fewer than {count} free ports between {PORTS[0]} and {PORTS[-1]}")
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

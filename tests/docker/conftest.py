@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -34,14 +33,12 @@ PHOTOGRAPH = ROOT / "examples" / "photographs" / "chelsea.jpg"
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[DockerClient]:
-    """A client of the engine. Without one the tests fail in CI, and are skipped elsewhere."""
+    """A client of the engine. Without one the tests are skipped, which CI takes for a failure."""
     try:
         with engine.connected() as found:
             yield found
     except ImageError as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{error} (.ci/engine starts one)")
-        pytest.skip(str(error))
+        pytest.skip(f"{error} (.ci/engine starts one)")
 
 
 @pytest.fixture(scope="session")

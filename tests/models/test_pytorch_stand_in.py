@@ -1,8 +1,10 @@
-"""The stand-in for the pytorch backend. PyTorch is not part of the development environment: `pip install torch`."""
+"""The stand-in for the pytorch backend. `make torch` brings PyTorch, which the development environment lacks."""
 
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -14,10 +16,11 @@ from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
 from tests.models.client import connected, infer, infer_together, load_errors
-from tests.triton import RunningTritonServer, running_tritonserver
+from tests.triton import TRITON, RunningTritonServer, running_tritonserver
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
-needs_torch = pytest.mark.skipif(not HAS_TORCH, reason="PyTorch is not installed (pip install torch)")
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="PyTorch is not installed: make torch"
+)
 
 PLATFORM = 'platform: "pytorch_libtorch"\ninstance_group [{ count: 1 kind: KIND_CPU }]\n'
 WAITING = "max_batch_size: 4\ndynamic_batching { preferred_batch_size: [ 4 ] max_queue_delay_microseconds: 2000000 }\n"
@@ -112,9 +115,11 @@ def test_what_cannot_be_served_says_why(tmp_path: Path) -> None:
     assert "model.pt is no TorchScript that PyTorch" in errors["nonsense"]
 
 
-@pytest.mark.skipif(HAS_TORCH, reason="PyTorch is installed")
-def test_without_pytorch_the_error_names_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "m" / "1").mkdir(parents=True)
-    (tmp_path / "m" / "1" / "model.pt").write_bytes(b"any")
-    (tmp_path / "m" / "config.pbtxt").write_text(config("left", "right"))
-    assert "pip install torch" in load_errors(tmp_path)["m"]
+def test_without_pytorch_the_error_names_the_remedy() -> None:
+    """In a Python that finds no torch, although it may be installed."""
+    code = "import sys; sys.path[:0] = sys.argv[1:]; sys.modules['torch'] = None; import model; model.import_torch()"
+    backends = [str(TRITON / "backends" / name) for name in ("pytorch", "python")]
+    done = subprocess.run([sys.executable, "-c", code, *backends], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ModelLoadError: a model of the pytorch backend needs PyTorch" in done.stderr
+    assert "pip install torch into the environment" in done.stderr

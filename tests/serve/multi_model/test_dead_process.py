@@ -71,6 +71,25 @@ def test_a_neighbour_whose_process_has_the_same_name(endpoint: Endpoint) -> None
     assert not endpoint.installed()
 
 
+def test_one_that_takes_long_to_unload_holds_up_no_other(endpoint: Endpoint) -> None:
+    """Triton does not end the unloading of either of its models, each of which is then given ten seconds."""
+    models = {"pipeline": ensemble("a"), "a": word("a", calls="b", sagemaker__depends_on="b"), "b": word("b")}
+    for name in ("long", "short"):
+        url = write_archive(endpoint.models_dir / name / "model", models)
+        assert endpoint.load(name, url).status == 200
+    for name, process in endpoint.stubs().items():
+        if name.startswith("long--"):
+            process.kill()
+    assert endpoint.invoke("long").status in (404, 500)
+    await_true(lambda: endpoint.get("long").status == 404, "the first one is being unloaded")
+    for name, process in endpoint.stubs().items():
+        if name.startswith("short--"):
+            process.kill()
+    await_true(lambda: endpoint.get("short").status == 404, "the second one is being unloaded")
+    assert "long--a" in endpoint.installed()
+    await_true(lambda: not endpoint.installed(), "both are removed")
+
+
 def test_one_of_several_processes(endpoint: Endpoint) -> None:
     """Two archives name their instance groups alike; only the one that lost a process goes, with all of its others."""
     group = 'instance_group [{ name: "workers" count: 2 }]'

@@ -69,13 +69,32 @@ MISTAKES = {
     "negative memory": Mistake(("'-1'",), word(sagemaker__required_memory_mb="-1")),
     "a tensor that is written twice": Mistake(("writes the tensor 'text'",), {"pipeline": SAME_TENSOR}),
     "a step that waits for itself": Mistake(("after_1",), {"pipeline": WAITING}),
+    "a model file of another tenant": Mistake(
+        (
+            "default_model_filename of the model at the root",
+            "'../../../neighbour/model/part/1/model.py'",
+            "without '..'",
+        ),
+        word(more='default_model_filename: "../../../neighbour/model/part/1/model.py"'),
+    ),
+    "an absolute model file": Mistake(
+        ("default_model_filename of onnx is '/etc/passwd'",),
+        {"onnx": Model('backend: "onnxruntime"\ndefault_model_filename: "/etc/passwd"', {"1/model.onnx": ""})},
+    ),
+    "a model file for a GPU that lies elsewhere": Mistake(
+        ("cc_model_filenames[7.5] of the model at the root", "'../../x.plan'"),
+        word(more='cc_model_filenames { key: "7.5" value: "../../x.plan" }'),
+    ),
     "no version": Mistake(("version",), Model(word().config)),
     "no model file": Mistake(("model.py",), Model(word().config, {"1/readme": ""})),
     "unknown backend": Mistake(("fortran",), Model('backend: "fortran"', {"1/model.f": ""})),
     "a model that does not start": Mistake(
         ("ValueError: the weights are missing",), word(raises="ValueError: the weights are missing")
     ),
-    "a model that ends its process": Mistake(("",), word(raises="SystemExit: 3")),
+    "a model that exits": Mistake(("SystemExit: 3",), word(raises="SystemExit: 3")),
+    "a model that ends its process": Mistake(
+        ("Stub process 'wrong' is not healthy",), Model(word().config, {"1/model.py": "import os\nos._exit(3)\n"})
+    ),
     "a syntax error": Mistake(("SyntaxError",), Model(word().config, {"1/model.py": "def f(:"})),
     "a sub-model that does not start": Mistake(
         ("the dictionary is missing",),

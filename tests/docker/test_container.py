@@ -22,6 +22,7 @@ from byoc import image
 from byoc.image import BuiltImage
 from tests.docker.conftest import SAMPLE
 from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
+from tests.serve.processes import await_true
 from tests.triton import ROOT
 
 # The first test that runs has the image built.
@@ -30,13 +31,12 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 CAT = "Egyptian cat"  # the first label of the photograph
 
 SLOW_MODEL = """
-import pathlib, time
+import time
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def execute(self, requests):
-        pathlib.Path("/signals/executing").touch()
         time.sleep(2)
         return [pb_utils.InferenceResponse([pb_utils.Tensor("done", np.array([1], np.int32))]) for _ in requests]
 """
@@ -46,6 +46,9 @@ input [{ name: "go" data_type: TYPE_INT32 dims: [ 1 ] }]
 output [{ name: "done" data_type: TYPE_INT32 dims: [ 1 ] }]
 instance_group [{ count: 2 }]
 """
+HELLO_WORLD = json.dumps(
+    {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["Hello world"]}]}
+).encode()
 GO = json.dumps({"inputs": [{"name": "go", "datatype": "INT32", "shape": [1], "data": [1]}]}).encode()
 
 
@@ -80,11 +83,21 @@ def test_kserve_raw(classifier: Served, photograph: bytes) -> None:
     assert first_label(classifier.invoke(photograph, RAW)) == CAT
 
 
-def test_serve_is_process_1_and_reaps(classifier: Served) -> None:
+def test_serve_is_process_1(classifier: Served) -> None:
     assert "/serve" in classifier.run("cat", "/proc/1/cmdline")
-    states = classifier.run("sh", "-c", "cat /proc/[0-9]*/stat 2>/dev/null || true")
-    assert states.strip()
-    assert ") Z " not in states
+
+
+@pytest.mark.xfail(strict=True, reason="serve reaps the process groups of its children only")
+def test_orphans_are_reaped(classifier: Served) -> None:
+    """1. A program ends and leaves a process of its own behind. 2. That is now a child of `serve`. 3. It ends: it does
+    not stay as a zombie.
+    """
+    orphan = classifier.run("sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!").strip()
+    assert re.search(r"\) S 1 ", classifier.run("cat", f"/proc/{orphan}/stat"))
+    classifier.run("sh", "-c", f"kill {orphan}")
+    await_true(
+        lambda: classifier.run("sh", "-c", f"cat /proc/{orphan}/stat 2>/dev/null || true") == "", "it was reaped"
+    )
 
 
 def test_log_is_quiet_about_pings(classifier: Served) -> None:
@@ -168,6 +181,21 @@ def test_base_image_with_a_pythonpath(client: DockerClient, cpu_base: str, photo
         assert first_label(served.invoke(photograph)) == CAT
 
 
+def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
+    """They are brought for its own python3, and nothing that it has is replaced."""
+    packages = "/usr/local/lib/python3*/dist-packages"
+    (tmp_path / "Dockerfile").write_text(f"FROM {cpu_base}\nRUN rm -r {packages}/tokenizers*\n")
+    client.images.build(path=str(tmp_path), tag="triton-byoc:test-bare-base", rm=True)
+    bare = image.build(ROOT, "triton-byoc:test-bare-base", "triton-byoc:test-bare")
+    assert bare.added_size - bare.models_size < image.SIZE_LIMIT
+    numpy = "import numpy; print(numpy.__version__, numpy.__file__)"
+    assert run_to_end(client, bare.tag, "python3", "-c", numpy) == run_to_end(client, cpu_base, "python3", "-c", numpy)
+    with running(client, bare.tag, {**SAMPLE, "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "text_tokenize"}) as served:
+        answer = served.invoke(HELLO_WORLD, "application/json")
+        [ids] = [output["data"] for output in answer.json()["outputs"] if output["name"] == "input_ids"]
+        assert ids == [101, 7592, 2088, 102]
+
+
 def test_archive_from_outside(client: DockerClient, built: BuiltImage, archive: Path, tmp_path: Path) -> None:
     directory = tmp_path / "model"
     with tarfile.open(archive) as tar:
@@ -185,23 +213,29 @@ def test_archive_from_outside(client: DockerClient, built: BuiltImage, archive: 
 
 
 def test_stop_loses_no_request(client: DockerClient, built: BuiltImage, tmp_path: Path) -> None:
-    """1. Six requests, of 2 s each, for a model with two instances. 2. `docker stop` while the first are executed.
-    3. Every request is answered, and the container ends within 30 s with status 0.
+    """1. Six requests, of 2 s each, for a model with two instances. 2. All are accepted, and some not answered:
+    `docker stop`. 3. Every request is answered, and the container ends with status 0: it was not killed after 30 s.
     """
-    model, signals = slow_model(tmp_path / "model"), tmp_path / "signals"
-    signals.mkdir()
-    volumes = {str(signals): {"bind": "/signals", "mode": "rw"}}
-    with running(client, built.tag, {}, model=model, volumes=volumes) as served, ThreadPoolExecutor(6) as pool:
+    with (
+        running(client, built.tag, {}, model=slow_model(tmp_path / "model")) as served,
+        ThreadPoolExecutor(6) as pool,
+    ):
         answers = [pool.submit(served.invoke, GO, "application/json") for _ in range(6)]
-        await_file(signals / "executing")
-        started = time.monotonic()
+        await_true(lambda: accepted(served) == 6, "six requests were accepted")
+        unanswered = sum(not answer.done() for answer in answers)
         served.container.stop(timeout=30)
-        seconds = time.monotonic() - started
         statuses = [answer.result().status_code for answer in answers]
         served.container.reload()
+        assert unanswered > 0
         assert statuses == [200] * 6, served.log()
         assert served.container.attrs["State"]["ExitCode"] == 0, served.log()
-        assert 2 < seconds < 30
+
+
+def accepted(served: Served) -> int:
+    """How many requests HAProxy has passed on to tritonserver, answered or not."""
+    metrics = requests.get(f"{served.url}/metrics", timeout=10).text
+    [count] = re.findall(r'^haproxy_backend_sessions_total\{proxy="tritonserver"\} (\d+)', metrics, re.MULTILINE)
+    return int(count)
 
 
 def test_becomes_healthy(classifier: Served) -> None:
@@ -223,10 +257,3 @@ def slow_model(directory: Path) -> Path:
     (version / "model.py").write_text(SLOW_MODEL)
     (version.parent / "config.pbtxt").write_text(SLOW_CONFIG)
     return directory
-
-
-def await_file(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} did not appear"
-        time.sleep(0.05)

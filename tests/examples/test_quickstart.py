@@ -128,7 +128,7 @@ def test_an_answer_that_is_an_error_is_none(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_before_the_answer_is_a_failure(tmp_path: Path) -> None:
-    """1. `serve` was started. 2. Ctrl-C, which a terminal sends to all processes. 3. Status 130, and nothing is left."""
+    """1. `serve` was started. 2. Ctrl-C, as a terminal sends it to all. 3. Status 130, and nothing is left."""
     log = tmp_path / "log"
     with running(log, free_block()) as process:
         await_output(log, "serve: serving ", process)

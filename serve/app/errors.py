@@ -10,12 +10,12 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-__all__ = ["RequestError", "as_json", "error_response"]
+__all__ = ["Connection", "RequestError", "as_json", "error_response"]
 
 logger = logging.getLogger("serve.app")
 
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
-REASON_CHARACTERS = 1000
+REASON_BYTES = 1000
 
 
 class RequestError(Exception):
@@ -35,6 +35,24 @@ class RequestError(Exception):
 def error_response(status: int, message: str) -> web.Response:
     """Return an error as JSON."""
     return web.json_response({"error": message}, status=status, dumps=partial(json.dumps, ensure_ascii=False))
+
+
+class Connection(web.RequestHandler):
+    """A client's connection, which answers in JSON what is no HTTP as well."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what can't be parsed (400); `as_json` has answered everything else."""
+        if status != 400:
+            return super().handle_error(request, status, exc, message)
+        response = error_response(status, f"the request is not valid HTTP: {message or exc}")
+        response.force_close()
+        return response
 
 
 @web.middleware
@@ -69,19 +87,20 @@ def _response_to(error: Exception, request: web.Request) -> web.Response:
         return error_response(error.status, error.text or error.reason)
     if isinstance(error, web.RequestPayloadError):
         return error_response(400, f"the body can't be read: {error}")
-    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    logger.error("%s %s failed", request.method, request.rel_url.raw_path, exc_info=error)
     return error_response(500, "the app failed: see the log of the container")
 
 
 def _log(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     """Write what HAProxy writes of the failures that it sees, and the reason."""
-    reason = response.text if isinstance(response, web.Response) else None
+    body = response.body if isinstance(response, web.Response) else None
+    reason = body[:REASON_BYTES].decode(errors="replace") if isinstance(body, bytes) else ""
     logger.error(
         "%s %s: %d after %.0f ms, inference id %s: %s",
         request.method,
-        request.path,
+        request.rel_url.raw_path,  # quoted: a line break in a name starts no line of the log
         response.status,
         seconds * 1000,
-        request.headers.get(INFERENCE_ID, "-"),
-        (reason or "")[:REASON_CHARACTERS],
+        request.headers.get(INFERENCE_ID, "-").encode("ascii", "backslashreplace").decode(),
+        reason,
     )

@@ -177,6 +177,7 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.S
         # The status has gone out: only a body that ends too early can still tell the caller.
         transport = request.transport
         if transport is not None and not transport.is_closing():
-            logger.error("%s %s: %s within its answer: %s", request.method, request.path, CLOSED, error)
+            path = request.rel_url.raw_path
+            logger.error("%s %s: %s within its answer: %s", request.method, path, CLOSED, error)
             transport.close()
     return response

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 
 from serve.app.draining import Draining
-from serve.app.errors import as_json
+from serve.app.errors import Connection, as_json
 from serve.app.health import Health
 from serve.app.invocations import Invocations
 from serve.app.models import ModelRoutes
@@ -28,6 +30,12 @@ logger = logging.getLogger("serve.app")
 
 # SageMaker's own limits are far lower; this one keeps a wrong Content-Length from filling the memory.
 BODY_BYTES = 1024**3
+
+# As much as HAProxy lets pass; SageMaker sends several headers of up to 1,024 bytes.
+HEADER_BYTES = 64 * 1024
+
+# Connections that wait to be accepted: as many as may come at once.
+BACKLOG = 1024
 
 READY_POLL_SECONDS = 0.2
 
@@ -67,14 +75,13 @@ async def _serve(
     app: web.Application, options: AppOptions, reason_not_ready: ReasonNotReady, stop: asyncio.Event
 ) -> bool:
     draining = Draining(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CUT_SECONDS, keepalive_timeout=75)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
     announcing = asyncio.create_task(_announce_ready(reason_not_ready, options))
     try:
-        site = _site(runner, options)
-        await site.start()
+        listening = await _listen(runner, options)
         await stop.wait()
-        await site.stop()
+        listening.close()
         # Behind HAProxy nothing is in flight any more.
         return options.socket is not None or await draining.finish(options.drain_seconds)
     finally:
@@ -89,11 +96,21 @@ def _add_invocations(app: web.Application, invocations: Invocations, model: str)
     app.router.add_route("POST", "/invocations", invoke)
 
 
-def _site(runner: web.AppRunner, options: AppOptions) -> web.BaseSite:
-    if options.socket is None:
-        return web.TCPSite(runner, port=options.port)
-    Path(options.socket).unlink(missing_ok=True)  # left by an app that was killed
-    return web.UnixSite(runner, options.socket)
+def _listen(runner: web.AppRunner, options: AppOptions) -> Awaitable[asyncio.Server]:
+    loop = asyncio.get_running_loop()
+    limits = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES}
+    settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": 75, **limits}
+
+    def connection() -> Connection:
+        if runner.server is None:
+            raise RuntimeError("the runner has not been set up")
+        return Connection(runner.server, loop=loop, **settings)
+
+    if options.port is not None:
+        return loop.create_server(connection, port=options.port, backlog=BACKLOG)
+    path = Path(str(options.socket))
+    path.unlink(missing_ok=True)  # left by an app that was killed
+    return loop.create_unix_server(connection, path, backlog=BACKLOG)
 
 
 async def _announce_ready(reason_not_ready: ReasonNotReady, options: AppOptions) -> None:

@@ -135,17 +135,53 @@ INVALID = {
 
 
 @pytest.mark.parametrize("data", INVALID.values(), ids=INVALID.keys())
-def test_what_is_no_http_request(classifier: RunningServe, cat: bytes, data: bytes) -> None:
+def test_what_is_no_http_request(classifier_app: RunningServe, cat: bytes, data: bytes) -> None:
+    answer = send_bytes(classifier_app.port, data)
+    assert (answer.status, "not valid HTTP" in answer.error()) == (400, True)
+    assert_answers(classifier_app, cat)
+
+
+@pytest.mark.parametrize("data", INVALID.values(), ids=INVALID.keys())
+def test_what_is_no_http_request_for_haproxy(classifier_gateway: RunningServe, cat: bytes, data: bytes) -> None:
     """HAProxy's parser has a page of its own for it, which can't be changed: only the status is promised."""
-    assert send_bytes(classifier.port, data).status == 400
+    assert send_bytes(classifier_gateway.port, data).status == 400
+    assert_answers(classifier_gateway, cat)
+
+
+@pytest.mark.parametrize("size", [1024, 20_000])
+def test_a_long_header(classifier: RunningServe, cat: bytes, size: int) -> None:
+    """SageMaker lets 1,024 bytes of each of several pass; HAProxy 64 KB of all."""
+    headers = {f"X-Amzn-SageMaker-Custom-{number}": "x" * size for number in range(20_000 // size)}
+    answer = send(classifier.port, body=b'{"instances": []}', headers=headers)
+    assert (answer.status, "no key 'inputs'" in answer.error()) == (400, True)
     assert_answers(classifier, cat)
 
 
-def test_a_header_that_is_too_long(classifier: RunningServe, cat: bytes) -> None:
-    """SageMaker lets 1,024 bytes pass."""
-    answer = send(classifier.port, body=b"{}", headers={"X-Amzn-SageMaker-Custom-Attributes": "x" * 20_000})
+def test_a_header_that_is_too_long(classifier_gateway: RunningServe, cat: bytes) -> None:
+    """It fits into HAProxy's buffer, but leaves too little of it to rewrite the request."""
+    answer = send(classifier_gateway.port, body=b"{}", headers={"X-Amzn-SageMaker-Custom-Attributes": "x" * 65_000})
     assert answer.status == 400
-    assert_answers(classifier, cat)
+    assert_answers(classifier_gateway, cat)
+
+
+def test_a_header_that_is_too_long_for_the_app(classifier_app: RunningServe, cat: bytes) -> None:
+    head = POST + b"X-Amzn-SageMaker-Custom-Attributes: " + b"x" * 70_000
+    assert "not valid HTTP" in send_bytes(classifier_app.port, head).error()
+    assert_answers(classifier_app, cat)
+
+
+def test_a_client_that_leaves_is_no_failure(probe: RunningServe) -> None:
+    """Within its body, or before it is answered: no error is logged of it."""
+    before = len(probe.output())
+    body = text_request(seconds=0.2)
+    for sent in (body[:-10], body):
+        with closing(socket.create_connection(("127.0.0.1", probe.port))) as opened:
+            opened.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + sent)
+    for _ in range(2):  # of two instances each has then finished what was asked by those that have left
+        assert send(probe.port, body=text_request(seconds=0.3)).status == 200
+    told = probe.output()[before:]
+    assert "Traceback" not in told
+    assert "closed the connection" not in told
 
 
 @pytest.mark.parametrize("content_type", [JSON, f"{BINARY}0"], ids=["JSON", "raw"])

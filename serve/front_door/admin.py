@@ -77,7 +77,7 @@ class AdminSession:
             if not (chunk := await self._reader.read(CHUNK_BYTES)):
                 raise EOFError(f"HAProxy ended within its answer to {text!r}")
             answer += chunk
-        return answer.decode()
+        return answer.removesuffix(PROMPT).decode()
 
 
 async def _in_time(answer: Awaitable[T]) -> T:

@@ -93,7 +93,7 @@ class Routes:
 
     async def _send_all(self, routes: dict[str, str], session: AdminSession) -> None:
         """Replace HAProxy's copy at once: a tenant that stays in the table is in it all the time."""
-        version = (await session.command(f"prepare map {self._table}")).rpartition(":")[2].strip()
+        version = (await session.command(f"prepare map {self._table}")).rpartition(": ")[2].strip()
         for name, entry in routes.items():
             await session.command(f"add map @{version} {self._table} {name} {entry}")
         await session.command(f"commit map @{version} {self._table}")

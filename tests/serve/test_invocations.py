@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from tests.serve.client import Answer, answer_of, connection, kserve, send, text_request
+from tests.serve.processes import await_true, child
 from tests.serving import RunningServe
 
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 CAT = "Egyptian cat"
+
 
 every_front_end = pytest.mark.parametrize(
     "serve", ["classifier_gateway", "classifier_app", "classifier_native"], indirect=True
@@ -200,3 +203,31 @@ def test_an_exception_of_a_model(probe: RunningServe, name: str, status: int) ->
 def test_a_callers_words_are_no_lack_of_memory(probe: RunningServe, body: bytes) -> None:
     answer = send(probe.port, body=body, headers={"Content-Type": "application/json"})
     assert answer.status == 400, answer.error()
+
+
+@pytest.mark.parametrize(("message", "status"), [("a division by zero", 500), ("out of memory", 507)])
+def test_the_log_has_a_line_for_each_failure_and_none_for_others(
+    probe: RunningServe, message: str, status: int
+) -> None:
+    expect_log(probe)
+    name = f"request-{status}"
+    headers = {"X-Amzn-SageMaker-Inference-Id": name}
+    assert send(probe.port, body=text_request(), headers=headers).status == 200
+    assert send(probe.port, body=b"hello", headers=headers).status == 415
+    assert send(probe.port, "GET", "/ping", headers=headers).status == 200
+    assert send(probe.port, body=text_request(error=message), headers=headers).status == status
+    last = f"{name}-last"
+    assert send(probe.port, body=text_request(error="x"), headers={"X-Amzn-SageMaker-Inference-Id": last}).status == 500
+    await_true(lambda: last in probe.output(), "the log has the line of the last failure")
+    lines = [line for line in probe.output().splitlines() if name in line and last not in line]
+    assert len(lines) == 1
+    assert re.fullmatch(rf"\w+: POST /invocations: {status} after \d+ ms, inference id {name}\b.*", lines[0])
+
+
+def expect_log(serve: RunningServe) -> None:
+    """With -q HAProxy writes nothing, whatever its configuration says."""
+    try:
+        if "-q" in child(serve, "haproxy").cmdline():
+            pytest.xfail("HAProxy is started with -q")
+    except LookupError:
+        return

@@ -2,68 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import shutil
+import re
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from serve.front_door import FrontDoor, render
+from serve.front_door import render
 from serve.front_door.configuration import ERRORS
 from tests.serve.client import Answer, kserve, send, send_bytes
+from tests.serve.front_door.conftest import Run, front_door
 from tests.serve.processes import await_true
-from tests.triton import free_ports
-
-Run = Callable[..., FrontDoor]
 
 START = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-
-
-def front_door(directory: Path, **changes: object) -> FrontDoor:
-    port, triton_port = free_ports(2)
-    (directory / "tenants.map").touch()
-    made = FrontDoor(
-        port=port,
-        triton_port=triton_port,
-        model="resnet 50",
-        inference_type="infer",
-        app_socket=directory / "app.sock",
-        metrics_socket=directory / "metrics.sock",
-        admin_socket=directory / "haproxy.sock",
-        tenant_table=directory / "tenants.map",
-        drain_seconds=5,
-    )
-    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Returns a function: changes → a front door with these, that a real HAProxy runs, with nobody behind it."""
-    program = shutil.which("haproxy")
-    if program is None:
-        pytest.fail("HAProxy is not installed: run `make setup`")
-    with ExitStack() as stack:
-
-        def start(**changes: object) -> FrontDoor:
-            made = front_door(tmp_path, **changes)
-            (tmp_path / "haproxy.cfg").write_text(render(made))
-            command = [program, "-db", "-q", "-f", str(tmp_path / "haproxy.cfg")]
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL))
-            stack.callback(process.terminate)
-            await_true(lambda: listens(made.port), "HAProxy listens")
-            return made
-
-        yield start
-
-
-def listens(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("inference_type", ["infer", "generate", "generate_stream"])
@@ -75,10 +31,10 @@ def test_haproxy_reads_it_without_a_warning(tmp_path: Path, inference_type: str,
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_haproxys_own_errors_are_json() -> None:
-    for message in ERRORS.values():
-        assert "'" not in message
-        assert json.loads(json.dumps({"error": message}))
+def test_haproxys_own_errors_are_json(tmp_path: Path) -> None:
+    rule = re.compile(r"^ +http-error status (\d+) content-type application/json string '([^']*)'$", re.MULTILINE)
+    found = {int(status): json.loads(body) for status, body in rule.findall(render(front_door(tmp_path)))}
+    assert found == {status: {"error": message} for status, message in ERRORS.items()}
 
 
 def refusal(answer: Answer) -> tuple[int, str]:
@@ -100,6 +56,23 @@ def test_a_server_that_does_not_answer_in_time(run: Run) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
         made = run(triton_port=deaf.getsockname()[1], answer_seconds=1)
         assert refusal(send(made.port, body=kserve("text", "hello"))) == (504, ERRORS[504])
+
+
+@pytest.mark.parametrize("header", [b"Content-Length: 4", b"Transfer-Encoding: chunked"], ids=["length", "chunked"])
+def test_an_answer_may_take_longer_than_a_body(run: Run, header: bytes) -> None:
+    """Before it begins, and from one part of it to the next: asynchronous endpoints wait up to an hour."""
+    parts = [b"ab", b"cd"] if b"Length" in header else [b"2\r\nab\r\n", b"2\r\ncd\r\n0\r\n\r\n"]
+    body = kserve("text", "hello")
+    with closing(socket.create_server(("127.0.0.1", 0))) as triton, ThreadPoolExecutor(1) as pool:
+        made = run(triton_port=triton.getsockname()[1], body_seconds=1)
+        answer = pool.submit(send, made.port, body=body)
+        accepted, _ = triton.accept()
+        with closing(accepted):
+            read_until(accepted, body)
+            for part in (b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n", *parts):
+                time.sleep(1.5)  # longer than body_seconds: the time is what is tested
+                accepted.sendall(part)
+            assert (answer.result(10).status, answer.result().body) == (200, b"abcd")
 
 
 def test_the_path_that_triton_gets(run: Run) -> None:
@@ -128,3 +101,17 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     while not received.endswith(end):
         received += connection.recv(65536)
     return received
+
+
+def test_the_log_has_a_line_for_each_failure_and_none_for_others(run: Run, tmp_path: Path) -> None:
+    made = run()  # with nobody behind it
+    headers = {"X-Amzn-SageMaker-Inference-Id": "abc"}
+    assert send(made.port, "GET", "/ping").status == 503
+    assert send(made.port, body=kserve("text", "hello"), headers=headers).status == 503
+    with closing(socket.create_connection(("127.0.0.1", made.port))):
+        pass  # sends nothing
+    assert send(made.port, body=kserve("text", "last"), headers=headers).status == 503
+    log = tmp_path / "log"
+    await_true(lambda: log.read_text().count("\n") >= 2, "the log has a line for each failure")
+    line = r"POST /invocations: 503 after \d+ ms, inference id abc, model resnet%2050, ended by \w+"
+    assert re.fullmatch(f"({line}\n){{2}}", log.read_text())

@@ -1,5 +1,6 @@
-"""How KServe v2 requests are recognised: the one set of rules that HAProxy and the app both follow.
+"""How KServe v2 requests are recognised.
 
+HAProxy knows them by patterns, at the first bytes of a body; the app follows the same rules, but reads all of the JSON.
 The patterns are written for HAProxy (PCRE or POSIX extended) and for Python alike.
 """
 
@@ -18,7 +19,6 @@ __all__ = [
     "SAGEMAKER_HEADER",
     "binary_header_size",
     "is_json_object",
-    "is_kserve_json",
 ]
 
 BINARY_JSON = "application/vnd.sagemaker-triton.binary+json"
@@ -38,14 +38,8 @@ BINARY_JSON_PATTERN = r"^application/vnd\.sagemaker-triton\.binary\+json; *json-
 JSON_START = r"^[[:space:]]*\{[[:space:]]*\"(inputs|id|parameters|outputs)\"[[:space:]]*:"
 JSON_OBJECT = r"^[[:space:]]*\{"
 
-_JSON_START = re.compile(JSON_START.replace("[[:space:]]", r"\s").encode())
 _JSON_OBJECT = re.compile(JSON_OBJECT.replace("[[:space:]]", r"\s").encode())
 _BINARY_JSON = re.compile(BINARY_JSON_PATTERN, re.IGNORECASE)
-
-
-def is_kserve_json(start: bytes) -> bool:
-    """Tell whether a body that starts with these bytes is a KServe v2 inference request in JSON."""
-    return _JSON_START.match(start) is not None
 
 
 def is_json_object(start: bytes) -> bool:

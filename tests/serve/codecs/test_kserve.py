@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from serve.codecs.kserve import binary_header_size, is_json_object, is_kserve_json
+from serve.codecs.kserve import binary_header_size, is_json_object
 
 PREFIX = "application/vnd.sagemaker-triton.binary+json;json-header-size="
-
-
-@pytest.mark.parametrize("key", ["inputs", "id", "parameters", "outputs"])
-@pytest.mark.parametrize("shape", ['{{"{}":', ' \r\n\t{{ "{}" :', '{{\n  "{}"\n:'])
-def test_kserve_json(key: str, shape: str) -> None:
-    assert is_kserve_json(shape.format(key).encode())
-
-
-@pytest.mark.parametrize(
-    "start", ['{"instances":', '{"inputs"', "{inputs:", '[{"inputs":', '"inputs":', "", '{"inputsx":']
-)
-def test_other_json(start: str) -> None:
-    assert not is_kserve_json(start.encode())
 
 
 @pytest.mark.parametrize(("start", "answer"), [(b'{"a":', True), (b" \n{", True), (b"[{", False), (b"", False)])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from http.client import HTTPException
+from contextlib import ExitStack, closing
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 
 import psutil
@@ -19,6 +23,9 @@ from tests.serve.processes import await_true, child, descendants, kill, stubs
 from tests.serving import RunningServe, running_serve
 
 CLIENTS = 6
+HUNDREDS = 400
+INSTANCES = 2  # of the model `probe`
+BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 
 
 @pytest.fixture(params=["gateway", "app"])
@@ -36,10 +43,10 @@ def gateway(tmp_path: Path) -> Iterator[RunningServe]:
 
 
 def loop_until_refused(serve: RunningServe, asked: threading.Semaphore) -> list[int]:
-    """Send requests over one connection; return the statuses of all whose bytes were accepted.
+    """Send requests, over one connection for as long as it is kept, until none is accepted; return their statuses.
 
-    A request on a kept connection may meet its close: as every HTTP client does, it is then sent once more on a new
-    one. It counts as lost when the new connection is accepted and yet not answered.
+    A connection that is closed without having said so in an answer, or that is accepted and not answered, has lost a
+    request.
     """
     statuses = []
     while True:
@@ -72,6 +79,98 @@ def test_sigterm_during_load_loses_no_accepted_request(either: RunningServe) -> 
     assert set(statuses) == {200}
     assert len(statuses) >= 3 * CLIENTS
     assert either.process.wait(10) == 0
+
+
+def test_sigterm_with_hundreds_in_flight_loses_none(either: RunningServe, tmp_path: Path) -> None:
+    """1. Two requests are worked on, hundreds wait behind them. 2. SIGTERM. 3. The model goes on; all are answered."""
+    go = tmp_path / "go"
+    with ExitStack() as stack:
+        opened = [stack.enter_context(connection(either.port)) for _ in range(HUNDREDS)]
+        for each in opened:
+            each.request("POST", "/invocations", text_request(until=str(go)))
+        await_true(lambda: waiting(either) >= HUNDREDS - INSTANCES, "all of them have reached Triton")
+        either.process.send_signal(signal.SIGTERM)
+        await_true(lambda: either.ping() is None, "new connections are refused", 3)
+        assert either.process.poll() is None
+        go.touch()
+        assert [answer_of(each.getresponse()).status for each in opened] == [200] * HUNDREDS
+    assert either.process.wait(20) == 0
+
+
+def waiting(serve: RunningServe) -> float:
+    """Return how many requests wait for an instance of a model."""
+    found = re.search(r"^nv_inference_pending_request_count\{.*\} (\S+)$", metrics(serve), re.MULTILINE)
+    return float(found[1]) if found else 0
+
+
+def metrics(serve: RunningServe) -> str:
+    return send(serve.port, "GET", "/metrics").body.decode()
+
+
+@pytest.mark.parametrize("content_type", ["application/json", f"{BINARY}0"], ids=["JSON", "raw"])
+def test_sigterm_within_a_body(either: RunningServe, content_type: str) -> None:
+    body = text_request("x" * 100_000) if content_type == "application/json" else b"x" * 100_000
+    with closing(socket.create_connection(("127.0.0.1", either.port), 30)) as opened:
+        head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\n"
+        opened.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:50_000])
+        # What was sent on another connection later has been answered, so this one has been accepted.
+        assert send(either.port, "GET", "/ping").status == 200
+        either.process.send_signal(signal.SIGTERM)
+        await_true(lambda: either.ping() is None, "new connections are refused", 3)
+        opened.sendall(body[50_000:])
+        response = HTTPResponse(opened)
+        response.begin()
+        assert (response.status, b"x" * 100_000 in response.read()) == (200, True)
+    assert either.process.wait(20) == 0
+
+
+@pytest.fixture(params=["gateway", "app"])
+def streaming(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunningServe]:
+    """A server of this test's own whose model streams, behind HAProxy and behind the app alone."""
+    environment = {"SAGEMAKER_TRITON_INFERENCE_TYPE": "generate_stream"}
+    with running_serve(make_base_dir(tmp_path, "tokens"), environment, haproxy=request.param == "gateway") as serve:
+        yield serve
+
+
+def test_sigterm_within_a_stream(streaming: RunningServe, tmp_path: Path) -> None:
+    with connection(streaming.port) as opened:
+        opened.request("POST", "/invocations", stream_request(tmp_path))
+        response = opened.getresponse()
+        assert b'"one"' in response.readline()
+        streaming.process.send_signal(signal.SIGTERM)
+        await_true(lambda: streaming.ping() is None, "new connections are refused", 3)
+        for number in ("0", "1"):
+            (tmp_path / number).touch()
+        assert b'"two"' in response.read()
+    assert streaming.process.wait(20) == 0
+
+
+# With a header of SageMaker's the stream passes through the app behind HAProxy as well.
+@pytest.mark.parametrize("header", ["", "X-Amzn-SageMaker-Inference-Id: abc\r\n"], ids=["plain", "header"])
+def test_a_stream_that_loses_tritonserver_is_cut_short(streaming: RunningServe, tmp_path: Path, header: str) -> None:
+    """Its status has gone out, so that only a body without end can tell; a second answer within it would be a lie."""
+    body = stream_request(tmp_path)
+    with closing(socket.create_connection(("127.0.0.1", streaming.port), 30)) as opened:
+        head = f"POST /invocations HTTP/1.1\r\nHost: a\r\n{header}Content-Length: {len(body)}\r\n\r\n"
+        opened.sendall(head.encode() + body)
+        received = opened.recv(65536)
+        while b'"one"' not in received:
+            received += opened.recv(65536)
+        kill(child(streaming, "tritonserver"))
+        while chunk := opened.recv(65536):
+            received += chunk
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"chunked" in received.lower()
+    assert received.count(b"HTTP/1.1") == 1
+    assert b"error" not in received
+    assert not received.endswith(b"0\r\n\r\n")
+    assert streaming.process.wait(20) == 128 + signal.SIGKILL
+    through_the_app = header or "HAProxy is not installed" in streaming.output()
+    assert streaming.output().count("closed the connection within its answer") == (1 if through_the_app else 0)
+
+
+def stream_request(confirmations: Path) -> bytes:
+    return json.dumps({"text": "one two", "confirmations": str(confirmations)}).encode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -163,7 +262,7 @@ def test_a_request_that_loses_tritonserver_is_told(either: RunningServe) -> None
         kill(child(either, "tritonserver"))
         lost = answer.result(20)
     assert lost.status == 502
-    assert "tritonserver closed the connection before it answered" in lost.error()
+    assert "closed the connection before it answered" in lost.error()
 
 
 def test_nothing_outlives_serve(gateway: RunningServe) -> None:

@@ -14,6 +14,7 @@ from serve.ignored import ignored
 from serve.repository import Model, Repository
 from serve.settings import PortRange, Settings, SettingsError
 from serve.triton.command import (
+    NOISE_OF_SOCKET,
     NOISE_WITHOUT_GPU,
     TritonPorts,
     tritonserver_arguments,
@@ -80,12 +81,14 @@ class Child:
         arguments: the program and its arguments.
         environment: None where it inherits serve's own.
         noise: a pattern of lines that are not worth forwarding.
+        socket: a Unix socket that it binds, and that is left behind when it is killed.
     """
 
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str] | None = field(default=None, repr=False)
     noise: str | None = None
+    socket: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,10 @@ class _WorkDir:
     @property
     def app_socket(self) -> Path:
         return self.root / "app.sock"
+
+    @property
+    def triton_socket(self) -> Path:
+        return self.root / "triton.sock"
 
     @property
     def metrics_socket(self) -> Path:
@@ -316,14 +323,15 @@ def _tritonserver(
     )
     threads = _threads(settings, repository, machine)
     environment = tritonserver_environment(settings, machine.environment, repository.default_model, threads)
-    return Child("tritonserver", arguments, environment, noise=NOISE_WITHOUT_GPU if machine.gpus == 0 else None)
+    noise = NOISE_OF_SOCKET if machine.gpus else f"{NOISE_OF_SOCKET}|{NOISE_WITHOUT_GPU}"
+    return Child("tritonserver", arguments, environment, noise, ports.http_socket)
 
 
 def _front_door(settings: Settings, repository: Repository, machine: Machine, ports: TritonPorts) -> FrontDoor:
     work = _WorkDir(machine.work_dir)
     return FrontDoor(
         port=settings.bind_to_port,
-        triton_port=_given(ports.http),
+        triton=ports.http_address,
         model=repository.default_model,
         inference_type=settings.inference_type,
         app_socket=work.app_socket,
@@ -343,7 +351,7 @@ def _app_options(
     return AppOptions(
         port=None if behind_haproxy else settings.bind_to_port,
         socket=str(work.app_socket) if behind_haproxy else None,
-        triton_http=f"http://127.0.0.1:{_given(ports.http)}",
+        triton_http=ports.http_address,
         triton_metrics=f"http://127.0.0.1:{_given(ports.metrics)}/metrics",
         haproxy_metrics=str(work.metrics_socket) if behind_haproxy else None,
         default_model=repository.default_model,
@@ -385,8 +393,10 @@ def _ports(settings: Settings, machine: Machine) -> TritonPorts:
             return asked
         return stock if offered and settings.safe_port_range is None else next(pool)
 
+    with_socket = gateway and not settings.allow_http and settings.http_port is None
     return TritonPorts(
-        http=port(settings.allow_http, gateway, settings.http_port, 8000),
+        http=None if with_socket else port(settings.allow_http, gateway, settings.http_port, 8000),
+        http_socket=_WorkDir(machine.work_dir).triton_socket if with_socket else None,
         grpc=port(settings.allow_grpc, gateway and settings.multi_model, settings.grpc_port, 8001),
         metrics=port(settings.allow_metrics, gateway, settings.metrics_port, 8002),
     )

@@ -47,6 +47,8 @@ class Process:
         Raises:
             OSError: the program can't be started.
         """
+        if child.socket is not None:
+            child.socket.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *child.arguments,
             env=child.environment,

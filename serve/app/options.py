@@ -42,7 +42,7 @@ class AppOptions:
     Attributes:
         port: the SageMaker port, where the app is the front door itself; None behind HAProxy.
         socket: path of the Unix socket it listens on behind HAProxy; None without it.
-        triton_http: base URL of Triton's HTTP front end.
+        triton_http: where Triton's HTTP front end listens: `unix@/path` or `127.0.0.1:8000`.
         triton_metrics: URL of Triton's metrics.
         haproxy_metrics: path of the Unix socket of HAProxy's metrics; None without HAProxy.
         default_model: the model behind `/invocations`; None on a multi-model endpoint.

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from aiohttp import web
 
 from serve.app.draining import Draining
@@ -22,7 +21,7 @@ from serve.app.models import ModelRoutes
 from serve.app.multi_model import MultiModel
 from serve.app.options import AppOptions
 from serve.app.system import ReasonNotReady, SystemRoutes
-from serve.triton.client import TritonClient
+from serve.triton.client import TritonClient, open_session
 
 __all__ = ["run"]
 
@@ -52,10 +51,8 @@ async def run(options: AppOptions) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        # No limits of its own: the front door and Triton have theirs.
-        connector, forever = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=None)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=forever))
-        triton = TritonClient(session, options.triton_http)
+        session = await stack.enter_async_context(open_session(options.triton_http))
+        triton = TritonClient(session)
         health = Health(triton, options.watched_models, options.ping_mode)
         app = web.Application(middlewares=[as_json], client_max_size=BODY_BYTES)
         if options.multi_model is None:
@@ -67,7 +64,7 @@ async def run(options: AppOptions) -> bool:
             killed = multi_model.killed_for_memory
             invocations = Invocations(triton, session, options.inference_type, killed)
             ModelRoutes(multi_model.tenants, invocations).register(app.router)
-        SystemRoutes(options, session, reason_not_ready).register(app.router)
+        SystemRoutes(options, reason_not_ready).register(app.router)
         return await _serve(app, options, reason_not_ready, stop)
 
 

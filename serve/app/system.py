@@ -22,14 +22,12 @@ class SystemRoutes:
 
     Args:
         options: what the app was told.
-        session: the connections to use.
         reason_not_ready: tells why an invocation would not be answered right now, or None.
     """
 
-    def __init__(self, options: AppOptions, session: aiohttp.ClientSession, reason_not_ready: ReasonNotReady) -> None:
+    def __init__(self, options: AppOptions, reason_not_ready: ReasonNotReady) -> None:
         """Keep them."""
         self._options = options
-        self._session = session
         self._reason_not_ready = reason_not_ready
 
     def register(self, router: web.UrlDispatcher) -> None:
@@ -55,7 +53,7 @@ class SystemRoutes:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         try:
-            page = await metrics.collect(self._options, self._session)
+            page = await metrics.collect(self._options)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise RequestError(503, f"the metrics can't be read: {error}") from error
         return web.Response(text=page, headers={"Content-Type": metrics.CONTENT_TYPE})

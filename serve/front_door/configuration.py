@@ -38,7 +38,7 @@ class FrontDoor:
 
     Attributes:
         port: the SageMaker port.
-        triton_port: Triton's inner HTTP port, on the loopback interface.
+        triton: where Triton's HTTP front end listens, as HAProxy writes it: `127.0.0.1:8000` or `unix@/path`.
         model: the model behind `/invocations`; None on a multi-model endpoint, where `tenant_table` names them.
         inference_type: `infer`, `generate` or `generate_stream`.
         app_socket, metrics_socket, admin_socket: Unix sockets: the app's, HAProxy's metrics, HAProxy's commands.
@@ -51,7 +51,7 @@ class FrontDoor:
     """
 
     port: int
-    triton_port: int
+    triton: str
     model: str | None
     inference_type: str
     app_socket: Path

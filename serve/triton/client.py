@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 import aiohttp
 
-__all__ = ["TritonClient", "UnreachableError"]
+__all__ = ["TritonClient", "UnreachableError", "open_session"]
+
+SOCKET_PREFIX = "unix@"
 
 
 class UnreachableError(ConnectionError):
@@ -25,30 +27,41 @@ class UnreachableError(ConnectionError):
         self.refused = refused
 
 
+def open_session(address: str) -> aiohttp.ClientSession:
+    """Return a session for Triton's HTTP front end, without limits of its own: the front door and Triton have theirs.
+
+    Args:
+        address: where it listens, `unix@/path` or `127.0.0.1:8000`. The URLs of the session are paths.
+    """
+    forever = aiohttp.ClientTimeout(total=None)
+    if address.startswith(SOCKET_PREFIX):
+        connector = aiohttp.UnixConnector(address.removeprefix(SOCKET_PREFIX), limit=0)
+        return aiohttp.ClientSession("http://tritonserver", connector=connector, timeout=forever)
+    return aiohttp.ClientSession(f"http://{address}", connector=aiohttp.TCPConnector(limit=0), timeout=forever)
+
+
 class TritonClient:
     """Triton's HTTP front end.
 
     Args:
-        session: the connections to use.
-        base_url: such as `http://127.0.0.1:8000`.
+        session: the connections to use, from `open_session`.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
         """Keep the session; it stays the caller's to close."""
         self._session = session
-        self._base_url = base_url
 
     def model_url(self, model: str, endpoint: str) -> str:
-        """Return the URL of a model's endpoint, such as `infer`."""
-        return f"{self._base_url}/v2/models/{quote(model, safe='')}/{endpoint}"
+        """Return the path of a model's endpoint, such as `infer`."""
+        return f"/v2/models/{quote(model, safe='')}/{endpoint}"
 
     async def is_live(self, seconds: float) -> bool:
         """Tell whether the server is alive. Raises UnreachableError without an answer within `seconds`."""
-        return await self._is_ok(f"{self._base_url}/v2/health/live", seconds)
+        return await self._is_ok("/v2/health/live", seconds)
 
     async def is_server_ready(self, seconds: float) -> bool:
         """Tell whether the server is ready. Raises UnreachableError without an answer within `seconds`."""
-        return await self._is_ok(f"{self._base_url}/v2/health/ready", seconds)
+        return await self._is_ok("/v2/health/ready", seconds)
 
     async def is_ready(self, model: str, seconds: float) -> bool:
         """Tell whether a model is ready. Raises UnreachableError without an answer within `seconds`."""

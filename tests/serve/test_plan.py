@@ -91,7 +91,15 @@ def test_native_is_tritonserver_alone() -> None:
 def test_the_gateway_opens_nothing_but_its_port() -> None:
     given = flags(plan())
     assert (given["allow-sagemaker"], given["allow-grpc"]) == ("false", "false")
-    assert (given["http-address"], given["metrics-address"]) == ("127.0.0.1", "127.0.0.1")
+    assert (given["http-address"], given["metrics-address"]) == ("unix:/run/serve/triton.sock", "127.0.0.1")
+    assert "http-port" not in given
+
+
+def test_a_port_that_was_asked_for_takes_the_place_of_the_socket() -> None:
+    made = plan(HTTP_PORT="8000")
+    given = flags(made)
+    assert (given["http-address"], given["http-port"]) == ("127.0.0.1", "8000")
+    assert options(made).triton_http == "127.0.0.1:8000"
 
 
 @pytest.mark.parametrize("frontend", ["gateway", "native"])
@@ -115,13 +123,13 @@ def test_ports_offered_without_a_safe_range_are_tritons_own() -> None:
 
 def test_a_safe_range_that_is_full() -> None:
     with pytest.raises(SettingsError) as error:
-        plan(machine(busy=(30001,)), SAGEMAKER_SAFE_PORT_RANGE="30000-30001")
+        plan(machine(busy=(30000, 30001)), SAGEMAKER_SAFE_PORT_RANGE="30000-30001")
     assert str(error.value) == "SAGEMAKER_SAFE_PORT_RANGE='30000-30001': expected more free ports, all are in use"
 
 
 def test_a_range_of_two_is_enough() -> None:
-    given = flags(plan(SAGEMAKER_SAFE_PORT_RANGE="30000-30001"))
-    assert (given["http-port"], given["metrics-port"]) == ("30000", "30001")
+    given = flags(plan(SAGEMAKER_SAFE_PORT_RANGE="30000-30001", SAGEMAKER_MULTI_MODEL="true"))
+    assert {given["grpc-port"], given["metrics-port"]} == {"30000", "30001"}
 
 
 @pytest.mark.parametrize(("value", "namespacing"), [("true", "false"), ("false", "true"), ("", "true")])

@@ -54,7 +54,7 @@ def test_a_body_that_does_not_arrive_in_time(run: Run) -> None:
 
 def test_a_server_that_does_not_answer_in_time(run: Run) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as deaf:
-        made = run(triton_port=deaf.getsockname()[1], answer_seconds=1)
+        made = run(triton=f"127.0.0.1:{deaf.getsockname()[1]}", answer_seconds=1)
         assert refusal(send(made.port, body=kserve("text", "hello"))) == (504, ERRORS[504])
 
 
@@ -78,7 +78,7 @@ def test_an_answer_may_take_longer_than_a_body(run: Run, header: bytes) -> None:
 def test_the_path_that_triton_gets(run: Run) -> None:
     """A model's name is quoted; a caller's header of that name is not passed on."""
     with closing(socket.create_server(("127.0.0.1", 0))) as triton:
-        made = run(triton_port=triton.getsockname()[1])
+        made = run(triton=f"127.0.0.1:{triton.getsockname()[1]}")
         with closing(socket.create_connection(("127.0.0.1", made.port))) as client:
             body = kserve("text", "hello")
             client.sendall(

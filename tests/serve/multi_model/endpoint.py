@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psutil
+from tritonclient.grpc import InferenceServerClient
 
 from tests.serve.client import Answer, send, text_request
 from tests.serving import RunningServe
@@ -119,11 +120,9 @@ class Endpoint:
 
     def in_triton(self) -> set[str]:
         """Return the models that take memory in Triton."""
-        port = urlsplit(self.options["triton_http"]).port
-        assert port is not None
-        answer = send(port, "POST", "/v2/repository/index", b"")
-        assert answer.status == 200, answer
-        return {model["name"] for model in answer.json() if model.get("state") in ("READY", "LOADING", "UNLOADING")}
+        with InferenceServerClient(self.options["multi_model"]["triton_grpc"]) as triton:
+            index = triton.get_model_repository_index()
+        return {model.name for model in index.models if model.state in ("READY", "LOADING", "UNLOADING")}
 
     def left(self) -> dict[str, set[str]]:
         """Return what there is of tenants, by the place where it is: nothing, where none is loaded."""

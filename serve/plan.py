@@ -16,6 +16,7 @@ from serve.settings import PortRange, Settings, SettingsError
 from serve.triton.command import (
     NOISE_OF_SOCKET,
     NOISE_WITHOUT_GPU,
+    STOCK_THREADS,
     TritonPorts,
     tritonserver_arguments,
     tritonserver_environment,
@@ -318,6 +319,7 @@ def _tritonserver(
         models=models,
         ports=ports,
         gpus=machine.gpus,
+        processors=machine.processors,
         # Behind the gateway nothing is in flight by then, but Python models have something to finalize.
         exit_timeout_seconds=machine.drain_seconds,
     )
@@ -358,7 +360,7 @@ def _app_options(
         inference_type=settings.inference_type,
         ping_mode=settings.ping_mode,
         watched_models=models,
-        max_concurrent_transforms=settings.thread_count,
+        max_concurrent_transforms=settings.thread_count or STOCK_THREADS,
         drain_seconds=machine.drain_seconds,
         multi_model=_multi_model_options(settings, repository, machine, ports) if settings.multi_model else None,
     )

@@ -205,7 +205,7 @@ class Settings:
         "SAGEMAKER_TRITON_HTTP_PORT",
         PORT,
         None,
-        "Triton's HTTP port, where it is offered or the gateway needs it.",
+        "Triton's HTTP port. Without it, and not offered, the gateway reaches Triton over a Unix socket.",
         "stock: is not read",
         "8000 if offered",
     )
@@ -232,8 +232,12 @@ class Settings:
         "Triton's metrics port, where it is offered or the gateway needs it.",
         shown_default="8002 if offered",
     )
-    thread_count: int = _variable(
-        "SAGEMAKER_TRITON_THREAD_COUNT", COUNT, 8, "Threads of Triton's HTTP (`native`: SageMaker) front end."
+    thread_count: int | None = _variable(
+        "SAGEMAKER_TRITON_THREAD_COUNT",
+        COUNT,
+        None,
+        "Threads of Triton's HTTP (`native`: SageMaker) front end.",
+        shown_default="one for each processor, from 2 to 8; `native`: 8",
     )
     buffer_manager_thread_count: int | None = _variable(
         "SAGEMAKER_TRITON_BUFFER_MANAGER_THREAD_COUNT",

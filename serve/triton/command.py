@@ -9,7 +9,15 @@ from pathlib import Path
 
 from serve.settings import Settings
 
-__all__ = ["HEADER_PATTERN", "NOISE_WITHOUT_GPU", "TritonPorts", "tritonserver_arguments", "tritonserver_environment"]
+__all__ = [
+    "HEADER_PATTERN",
+    "NOISE_OF_SOCKET",
+    "NOISE_WITHOUT_GPU",
+    "STOCK_THREADS",
+    "TritonPorts",
+    "tritonserver_arguments",
+    "tritonserver_environment",
+]
 
 # Which HTTP headers reach models, as request parameters. HAProxy lower-cases header names on the way.
 HEADER_PATTERN = "(?i)x-amzn-sagemaker-.*"
@@ -26,6 +34,11 @@ NOISE_WITHOUT_GPU = (
 
 # OpenBLAS and MKL follow it where their own variables are not set, and so does PyTorch.
 THREADS = "OMP_NUM_THREADS"
+
+# None of Triton's HTTP threads ever waits for a model, so more of them than there are processors only take turns, which
+# costs time: on two processors two threads answer more small requests than one, four or eight do.
+STOCK_THREADS = 8
+FEWEST_THREADS = 2
 
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
@@ -58,6 +71,7 @@ def tritonserver_arguments(
     models: tuple[str, ...],
     ports: TritonPorts,
     gpus: int,
+    processors: int,
     exit_timeout_seconds: int,
 ) -> tuple[str, ...]:
     """Return the whole command line.
@@ -67,6 +81,7 @@ def tritonserver_arguments(
         models: the models to load at the start.
         ports: where Triton's own front ends listen.
         gpus: number of GPUs of this machine.
+        processors: number of processors that may be used.
         exit_timeout_seconds: how long Triton itself lets requests in flight finish once it is told to stop.
     """
     return (
@@ -77,7 +92,7 @@ def tritonserver_arguments(
         f"--backend-directory={settings.install_dir / 'backends'}",
         f"--exit-timeout-secs={exit_timeout_seconds}",
         f"--model-namespacing={_flag(_namespacing(settings))}",
-        *_front_ends(settings, ports),
+        *_front_ends(settings, ports, processors),
         *_logging(settings),
         *_resources(settings, gpus),
         *settings.additional_args,
@@ -114,7 +129,7 @@ def _namespacing(settings: Settings) -> bool:
     return not ours and not settings.disable_model_namespacing
 
 
-def _front_ends(settings: Settings, ports: TritonPorts) -> Iterator[str]:
+def _front_ends(settings: Settings, ports: TritonPorts, processors: int) -> Iterator[str]:
     yield f"--allow-http={_flag(ports.http is not None or ports.http_socket is not None)}"
     if ports.http_socket is not None:
         yield f"--http-address=unix:{ports.http_socket}"
@@ -122,7 +137,7 @@ def _front_ends(settings: Settings, ports: TritonPorts) -> Iterator[str]:
         yield f"--http-address={ANYWHERE if settings.allow_http else LOOPBACK}"
         yield f"--http-port={ports.http}"
     if ports.http is not None or ports.http_socket is not None:
-        yield f"--http-thread-count={settings.thread_count}"
+        yield f"--http-thread-count={settings.thread_count or max(FEWEST_THREADS, min(processors, STOCK_THREADS))}"
         yield f"--http-header-forward-pattern={HEADER_PATTERN}"
     yield f"--allow-grpc={_flag(ports.grpc is not None)}"
     if ports.grpc is not None:
@@ -136,7 +151,7 @@ def _front_ends(settings: Settings, ports: TritonPorts) -> Iterator[str]:
     yield f"--allow-sagemaker={_flag(native)}"
     if native:
         yield f"--sagemaker-port={settings.bind_to_port}"
-        yield f"--sagemaker-thread-count={settings.thread_count}"
+        yield f"--sagemaker-thread-count={settings.thread_count or STOCK_THREADS}"
         if settings.safe_port_range:
             yield f"--sagemaker-safe-port-range={settings.safe_port_range}"
 

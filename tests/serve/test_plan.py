@@ -172,6 +172,7 @@ def test_a_model_to_load_that_is_not_there() -> None:
         ({"LOG_ERROR": "false"}, "log-error", "false"),
         ({"THREAD_COUNT": "3"}, "http-thread-count", "3"),
         ({"THREAD_COUNT": "3", "FRONTEND": "native"}, "sagemaker-thread-count", "3"),
+        ({"FRONTEND": "native"}, "sagemaker-thread-count", "8"),
         ({"BUFFER_MANAGER_THREAD_COUNT": "2"}, "buffer-manager-thread-count", "2"),
         ({}, "http-header-forward-pattern", "(?i)x-amzn-sagemaker-.*"),
     ],
@@ -327,3 +328,9 @@ def test_the_apps_options_survive_their_journey() -> None:
 def test_the_plan_is_the_same_every_time(processors: int) -> None:
     on = Machine(0, "haproxy", lambda _: True, Path("/run/serve"), {}, processors)
     assert plan(on) == plan(on)
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, "2"), (4, "4"), (96, "8")])
+def test_triton_has_an_http_thread_for_each_processor(processors: int, threads: str) -> None:
+    made = plan(replace(machine(), processors=processors))
+    assert flags(made)["http-thread-count"] == threads

@@ -60,7 +60,7 @@ class TritonPorts:
 
     @property
     def http_address(self) -> str:
-        """Return where HTTP is reached within the container: `unix@/path`, as HAProxy writes it, or `127.0.0.1:8000`."""
+        """Return where HTTP is reached inside, as HAProxy writes it: `unix@/path` or `127.0.0.1:8000`."""
         return f"unix@{self.http_socket}" if self.http_socket is not None else f"{LOOPBACK}:{self.http}"
 
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
@@ -16,7 +15,7 @@ from serve.app import multi_model as module
 from serve.app.health import Health
 from serve.app.multi_model import MultiModel
 from serve.app.options import MultiModelOptions
-from serve.triton.client import TritonClient
+from serve.triton.client import TritonClient, open_session
 from serve.triton.processes import Instance, running_instances
 from tests.serve.multi_model.archives import ensemble, write_archive
 from tests.serve.multi_model.conftest import write_shared_models
@@ -60,8 +59,8 @@ async def running_multi_model(server: RunningTritonServer, directory: Path) -> A
         on_cpu=True,
         shm_bytes=1024**2,
     )
-    async with aiohttp.ClientSession() as session:
-        triton = TritonClient(session, f"http://{server.http}")
+    async with open_session(server.http) as session:
+        triton = TritonClient(session)
         async with MultiModel(options, triton, Health(triton, (), "ready")) as multi_model:
             await multi_model.tenants.recovered.wait()
             yield multi_model

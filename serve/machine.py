@@ -8,11 +8,11 @@ import socket
 from pathlib import Path
 
 from serve.plan import Machine
+from serve.triton.command import SHARED_MEMORY
 
 __all__ = ["inspect_machine", "is_free", "processors"]
 
 CGROUP = Path("/sys/fs/cgroup")
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps it)
 
 
 def inspect_machine(work_dir: Path, install_dir: Path) -> Machine:

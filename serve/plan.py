@@ -16,6 +16,7 @@ from serve.settings import PortRange, Settings, SettingsError
 from serve.triton.command import (
     NOISE_OF_SOCKET,
     NOISE_WITHOUT_GPU,
+    SHARED_MEMORY,
     STOCK_THREADS,
     TritonPorts,
     tritonserver_arguments,
@@ -82,14 +83,14 @@ class Child:
         arguments: the program and its arguments.
         environment: None where it inherits serve's own.
         noise: a pattern of lines that are not worth forwarding.
-        socket: a Unix socket that it binds, and that is left behind when it is killed.
+        leftovers: files that outlive it when it is killed; the name of each may be a pattern.
     """
 
     name: str
     arguments: tuple[str, ...]
     environment: dict[str, str] | None = field(default=None, repr=False)
     noise: str | None = None
-    socket: Path | None = None
+    leftovers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,11 @@ class _WorkDir:
     @property
     def triton_socket(self) -> Path:
         return self.root / "triton.sock"
+
+    @property
+    def shared_memory_prefix(self) -> str:
+        """What the names of shared memory of Python models begin with: no other container's do."""
+        return f"{self.root.name}-"
 
     @property
     def metrics_socket(self) -> Path:
@@ -313,20 +319,24 @@ def _repositories(settings: Settings, repository: Repository, work: _WorkDir) ->
 def _tritonserver(
     settings: Settings, repository: Repository, machine: Machine, models: tuple[str, ...], ports: TritonPorts
 ) -> Child:
+    work = _WorkDir(machine.work_dir)
     arguments = tritonserver_arguments(
         settings,
-        repositories=_repositories(settings, repository, _WorkDir(machine.work_dir)),
+        repositories=_repositories(settings, repository, work),
         models=models,
         ports=ports,
         gpus=machine.gpus,
         processors=machine.processors,
+        python_backends=machine.python_backends,
+        shared_memory_prefix=work.shared_memory_prefix,
         # Behind the gateway nothing is in flight by then, but Python models have something to finalize.
         exit_timeout_seconds=machine.drain_seconds,
     )
     threads = _threads(settings, repository, machine)
     environment = tritonserver_environment(settings, machine.environment, repository.default_model, threads)
     noise = NOISE_OF_SOCKET if machine.gpus else f"{NOISE_OF_SOCKET}|{NOISE_WITHOUT_GPU}"
-    return Child("tritonserver", arguments, environment, noise, ports.http_socket)
+    leftovers = (work.triton_socket, SHARED_MEMORY / f"{work.shared_memory_prefix}*")
+    return Child("tritonserver", arguments, environment, noise, leftovers)
 
 
 def _front_door(settings: Settings, repository: Repository, machine: Machine, ports: TritonPorts) -> FrontDoor:

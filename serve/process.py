@@ -38,6 +38,7 @@ class Process:
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self._process = process
         self._noise = re.compile(child.noise) if child.noise else None
+        self._leftovers = child.leftovers
         self._forwarding = asyncio.create_task(self._forward())
 
     @classmethod
@@ -47,8 +48,6 @@ class Process:
         Raises:
             OSError: the program can't be started.
         """
-        if child.socket is not None:
-            child.socket.unlink(missing_ok=True)
         process = await asyncio.create_subprocess_exec(
             *child.arguments,
             env=child.environment,
@@ -94,6 +93,9 @@ class Process:
         deadline = time.monotonic() + ORPHANS_SECONDS
         while self._reap_orphans() and time.monotonic() < deadline:  # noqa: ASYNC110 (their ends have no event)
             await asyncio.sleep(EXIT_POLL_SECONDS)
+        for path in self._leftovers:
+            for left in path.parent.glob(path.name):
+                left.unlink(missing_ok=True)
         return status
 
     async def ends_within(self, seconds: float) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 import psutil
 import pynvml
 
+from serve.triton.command import SHARED_MEMORY
+
 __all__ = ["Resources"]
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (where Triton's Python backend keeps it)
 CGROUP = Path("/sys/fs/cgroup")
 VMSTAT = Path("/proc/vmstat")
 V1_LIMIT = "memory/memory.limit_in_bytes"

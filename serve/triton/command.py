@@ -13,6 +13,7 @@ __all__ = [
     "HEADER_PATTERN",
     "NOISE_OF_SOCKET",
     "NOISE_WITHOUT_GPU",
+    "SHARED_MEMORY",
     "STOCK_THREADS",
     "TritonPorts",
     "tritonserver_arguments",
@@ -39,6 +40,9 @@ THREADS = "OMP_NUM_THREADS"
 # costs time: on two processors two threads answer more small requests than one, four or eight do.
 STOCK_THREADS = 8
 FEWEST_THREADS = 2
+
+# Where the Python backend keeps what it shares with the processes of its models.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
@@ -72,6 +76,8 @@ def tritonserver_arguments(
     ports: TritonPorts,
     gpus: int,
     processors: int,
+    python_backends: frozenset[str],
+    shared_memory_prefix: str,
     exit_timeout_seconds: int,
 ) -> tuple[str, ...]:
     """Return the whole command line.
@@ -82,6 +88,8 @@ def tritonserver_arguments(
         ports: where Triton's own front ends listen.
         gpus: number of GPUs of this machine.
         processors: number of processors that may be used.
+        python_backends: the backends of which every instance is a process of its own.
+        shared_memory_prefix: what the names of their shared memory begin with.
         exit_timeout_seconds: how long Triton itself lets requests in flight finish once it is told to stop.
     """
     return (
@@ -94,6 +102,7 @@ def tritonserver_arguments(
         f"--model-namespacing={_flag(_namespacing(settings))}",
         *_front_ends(settings, ports, processors),
         *_logging(settings),
+        *_python_backends(settings, python_backends, shared_memory_prefix),
         *_resources(settings, gpus),
         *settings.additional_args,
     )
@@ -116,6 +125,8 @@ def tritonserver_environment(
         **environment,
         **({} if threads is None or environment.get(THREADS, "").strip() else {THREADS: str(threads)}),
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
+        # Python's own files beside a model's code make Triton take the model for changed, and load it a second time.
+        "PYTHONDONTWRITEBYTECODE": "1",
         **({} if default_model is None else {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model}),
         "SAGEMAKER_TRITON_PING_MODE": settings.ping_mode,
         "SAGEMAKER_TRITON_INFERENCE_TYPE": settings.inference_type,
@@ -163,9 +174,14 @@ def _logging(settings: Settings) -> Iterator[str]:
     yield f"--log-error={_flag(settings.log_error)}"
 
 
+def _python_backends(settings: Settings, backends: frozenset[str], prefix: str) -> Iterator[str]:
+    for backend in sorted(backends):
+        yield f"--backend-config={backend},shm-default-byte-size={settings.shm_default_byte_size}"
+        yield f"--backend-config={backend},shm-growth-byte-size={settings.shm_growth_byte_size}"
+        yield f"--backend-config={backend},shm-region-prefix-name={prefix}"
+
+
 def _resources(settings: Settings, gpus: int) -> Iterator[str]:
-    yield f"--backend-config=python,shm-default-byte-size={settings.shm_default_byte_size}"
-    yield f"--backend-config=python,shm-growth-byte-size={settings.shm_growth_byte_size}"
     if gpus == 0:  # else Triton looks for them at every start, and warns
         yield "--allow-gpu-metrics=false"
         yield "--pinned-memory-pool-byte-size=0"

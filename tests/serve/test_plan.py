@@ -187,6 +187,7 @@ def test_backends_are_told_their_settings() -> None:
     assert {
         "--backend-config=python,shm-default-byte-size=4194304",
         "--backend-config=python,shm-growth-byte-size=2097152",
+        "--backend-config=python,shm-region-prefix-name=serve-",
         "--backend-config=tensorflow,version=2",
     } <= set(made.children[0].arguments)
 

@@ -118,6 +118,11 @@ class Endpoint:
         routes = {line.split()[0]: line.split()[1] for line in lines}
         return {name: model for name, model in routes.items() if "/" not in name}  # no name of a tenant: a flag
 
+    def shared_memory(self) -> set[str]:
+        """Return the files in /dev/shm that tritonserver has made."""
+        work_dir = Path(self.options["multi_model"]["records_dir"]).parent
+        return {path.name for path in Path("/dev/shm").glob(f"{work_dir.name}-*")}
+
     def in_triton(self) -> set[str]:
         """Return the models that take memory in Triton."""
         with InferenceServerClient(self.options["multi_model"]["triton_grpc"]) as triton:

@@ -73,7 +73,8 @@ def test_the_app_and_haproxy_are_killed(served: Endpoint) -> None:
 
 def test_tritonserver_is_killed(served: Endpoint) -> None:
     """`/ping` does not answer 200 before all tenants are back, and nothing of the old ones is left."""
-    old = served.stubs()
+    old, old_memory = served.stubs(), served.shared_memory()
+    assert old_memory
     with invoking(served, "pipeline") as statuses:
         kill(served, "bin/tritonserver")
         await_true(lambda: served.serve.ping() == 503, "/ping tells of it")
@@ -91,6 +92,7 @@ def test_tritonserver_is_killed(served: Endpoint) -> None:
     assert set(statuses) <= {200, 404, 502, 503}
     assert served.said("late") == "hello"
     assert not any(process.is_running() for process in old.values())
+    assert old_memory.isdisjoint(served.shared_memory())
 
 
 def test_tritonserver_is_killed_in_the_middle_of_a_load(served: Endpoint, gate: Gate) -> None:

@@ -84,6 +84,7 @@ class Child:
         environment: None where it inherits serve's own.
         noise: a pattern of lines that are not worth forwarding.
         leftovers: files that outlive it when it is killed; the name of each may be a pattern.
+        interrupts: whether it takes a processor from another program as soon as it has something to do.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Child:
     environment: dict[str, str] | None = field(default=None, repr=False)
     noise: str | None = None
     leftovers: tuple[Path, ...] = ()
+    interrupts: bool = True
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,10 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         # Isolated (-I): Triton's image sets PYTHONPATH, for the packages of its DALI backend, which would hide ours.
         children.append(Child("app", (sys.executable, "-I", "-m", "serve.app", app.to_json())))
     if with_haproxy:
-        children.append(Child("haproxy", (str(machine.haproxy), "-db", "-q", "-f", str(work.haproxy_configuration))))
+        command = (str(machine.haproxy), "-db", "-q", "-f", str(work.haproxy_configuration))
+        # One model: the processors are better used by those who compute while HAProxy gathers what it will pass on
+        # next. Many: whatever a load computes, HAProxy must not wait for it.
+        children.append(Child("haproxy", command, interrupts=settings.multi_model))
         files[work.haproxy_configuration] = render(_front_door(settings, repository, machine, ports))
         files[work.tenant_table] = ""
     in_words = tuple(_in_words(model, machine) for model in repository.loaded)

@@ -58,6 +58,9 @@ class Process:
             preexec_fn=_die_with_parent(),
             limit=LINE_LIMIT,
         )
+        if not child.interrupts:
+            with suppress(PermissionError):  # a container may forbid it; it is for throughput only
+                os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
         return cls(child, process)
 
     @property

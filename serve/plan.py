@@ -215,7 +215,7 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         # Isolated (-I): Triton's image sets PYTHONPATH, for the packages of its DALI backend, which would hide ours.
         children.append(Child("app", (sys.executable, "-I", "-m", "serve.app", app.to_json())))
     if with_haproxy:
-        command = (str(machine.haproxy), "-db", "-q", "-f", str(work.haproxy_configuration))
+        command = (str(machine.haproxy), "-db", "-f", str(work.haproxy_configuration))
         # One model: the processors are better used by those who compute while HAProxy gathers what it will pass on
         # next. Many: whatever a load computes, HAProxy must not wait for it.
         children.append(Child("haproxy", command, interrupts=settings.multi_model))

@@ -10,12 +10,12 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from serve.plan import Child
 
-__all__ = ["Process", "exit_status", "how_it_ended"]
+__all__ = ["Process", "exit_status", "how_it_ended", "reap_orphans"]
 
 LAST_LINES = 20
 LINE_LIMIT = 1024 * 1024  # a longer line of a child's log is cut, not fatal
@@ -148,6 +148,20 @@ class Process:
                 continue
             self.last_lines.append(text)
             print(f"{self.name}: {text}", flush=True)  # noqa: T201 (the container's log is standard output)
+
+
+def reap_orphans(children: Collection[int]) -> None:
+    """Reap the processes that have become children of ours because their parents died, as process 1 has to.
+
+    Args:
+        children: process ids whose statuses are left to asyncio.
+    """
+    try:
+        # Others wait behind one of asyncio's that has just ended: until the next time.
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in children:
+            os.waitpid(ended.si_pid, os.WNOHANG)
+    except ChildProcessError:  # there are none
+        return
 
 
 def exit_status(status: int) -> int:

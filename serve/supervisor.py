@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from serve.front_door.admin import AdminSession
 from serve.plan import Child, Plan
-from serve.process import Process, exit_status, how_it_ended
+from serve.process import Process, exit_status, how_it_ended, reap_orphans
 
 __all__ = ["supervise"]
 
@@ -32,6 +33,8 @@ RESTARTS = 5
 RESTART_WINDOW_SECONDS = 60
 RESTART_DELAY_SECONDS = 0.2
 
+REAP_SECONDS = 1
+
 
 def supervise(plan: Plan) -> int:
     """Run a plan until it is told to stop or tritonserver ends; return the exit status.
@@ -48,6 +51,7 @@ class _Supervisor:
         self._processes: dict[str, Process] = {}
         self._ending = asyncio.Event()
         self._failure: int | None = None
+        self._starting = 0
 
     async def run(self) -> int:
         for directory in self._plan.directories:
@@ -56,11 +60,13 @@ class _Supervisor:
             path.write_text(content, encoding="utf-8")
         with _handling(self._told_to_stop):
             watchers = [asyncio.create_task(self._watch(child)) for child in self._plan.children]
+            reaper = asyncio.create_task(self._reap_orphans())
             await self._ending.wait()
             deadline = time.monotonic() + STOP_SECONDS
             answered = self._failure is not None or await self._drain()
             await self._stop_all(deadline)
             await asyncio.gather(*watchers)
+            reaper.cancel()
         if self._failure is not None:
             return self._failure
         return 0 if answered else 1
@@ -79,12 +85,14 @@ class _Supervisor:
         """Keep a child running until the end begins, or its own end is the end."""
         deaths: deque[float] = deque(maxlen=RESTARTS)
         while not self._ending.is_set():
+            self._starting += 1
             try:
-                process = await Process.start(child)
+                process = self._processes[child.name] = await Process.start(child)
             except OSError as error:
                 logger.error("%s can't be started: %s: %s", child.name, child.arguments[0], error.strerror)
                 return self._fail(1)
-            self._processes[child.name] = process
+            finally:
+                self._starting -= 1
             if self._ending.is_set():
                 await process.stop(APP_STOP_SECONDS)
                 return None
@@ -103,6 +111,13 @@ class _Supervisor:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), RESTART_DELAY_SECONDS)
         return None
+
+    async def _reap_orphans(self) -> None:
+        """As process 1, end what processes leave behind whose parents die, such as those of `docker exec`."""
+        while os.getpid() == 1:
+            await asyncio.sleep(REAP_SECONDS)
+            if not self._starting:  # whose process id is not known yet
+                reap_orphans([process.pid for process in self._processes.values()])
 
     def _is_tritonserver(self, child: Child) -> bool:
         return child is self._plan.children[0]

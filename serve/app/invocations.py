@@ -68,8 +68,7 @@ class Invocations:
         content_type = request.headers.get("Content-Type", "")
         header_size = kserve.binary_header_size(content_type)
         if header_size is not None:
-            url = self.triton.model_url(model, "infer")
-            return await self._forward(request, url, request.content.iter_chunked(CHUNK_BYTES), header_size)
+            return await self._forward(request, model, "infer", request.content.iter_chunked(CHUNK_BYTES), header_size)
         if content_type.lower().startswith(kserve.BINARY_JSON):
             raise RequestError(400, f"Content-Type {content_type!r}: expected {kserve.BINARY_JSON_PREFIX}N")
         body = await request.read()
@@ -77,7 +76,7 @@ class Invocations:
         endpoint = self._endpoint(request, content)
         if endpoint != "infer":
             body = _with_headers(request, body, content)
-        return await self._forward(request, self.triton.model_url(model, endpoint), body)
+        return await self._forward(request, model, endpoint, body)
 
     def _endpoint(self, request: web.Request, content: dict[str, object]) -> str:
         """Return which of Triton's endpoints a JSON object is for.
@@ -94,7 +93,12 @@ class Invocations:
         return "infer"
 
     async def _forward(
-        self, request: web.Request, url: str, body: bytes | AsyncIterator[bytes], header_size: int | None = None
+        self,
+        request: web.Request,
+        model: str,
+        endpoint: str,
+        body: bytes | AsyncIterator[bytes],
+        header_size: int | None = None,
     ) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
         headers.pop(kserve.HEADER_LENGTH, None)
@@ -102,7 +106,7 @@ class Invocations:
         if header_size is not None:
             headers[kserve.HEADER_LENGTH] = str(header_size)
         try:
-            answer = await self.session.post(url, data=body, headers=headers)
+            answer = await self.session.post(self.triton.model_url(model, endpoint), data=body, headers=headers)
         except aiohttp.ClientConnectorError as error:
             raise RequestError(503, f"tritonserver does not accept requests: {error}") from error
         except aiohttp.ClientConnectionError as error:
@@ -114,7 +118,9 @@ class Invocations:
                 content = await answer.content.read(ERROR_BYTES)
             except aiohttp.ClientError as error:
                 raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
-            status = triton_errors.status_of(answer.status, content, killed_for_memory=self.killed_for_memory())
+            status = triton_errors.status_of(
+                answer.status, content, generating=endpoint != "infer", killed_for_memory=self.killed_for_memory()
+            )
             return web.Response(status=status, body=content, content_type="application/json")
 
 

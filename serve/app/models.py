@@ -72,8 +72,10 @@ class ModelRoutes:
         try:
             await self._tenants.load(name, url)
         except (TenantError, ControlError) as error:
-            logger.warning("loading %s failed: %s", name, error)
-            raise RequestError(_status(error), str(error)) from error
+            status = _status(error)
+            if status < 500:  # of the others every route tells
+                logger.warning("loading %s failed: %s", name, error)
+            raise RequestError(status, str(error)) from error
         return web.json_response(_described(name, url))
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -39,21 +39,23 @@ def is_out_of_memory(message: str) -> bool:
     return _OUT_OF_MEMORY.search(message.encode()) is not None
 
 
-def status_of(status: int, body: bytes, *, killed_for_memory: bool = False) -> int:
+def status_of(status: int, body: bytes, *, generating: bool = False, killed_for_memory: bool = False) -> int:
     """Return the HTTP status that SageMaker should see for an answer of Triton's.
 
     Missing memory is looked for in failures (5xx) only: Triton's other errors repeat what the caller has written, such
-    as the name of an input.
+    as the name of an input. But its generate endpoints answer 400 whatever has failed.
 
     Args:
         status: Triton's own status.
         body: the start of its body, `{"error": "…"}`.
+        generating: whether it is the answer of a generate endpoint.
         killed_for_memory: whether the kernel has just killed a process for lack of memory.
     """
     if status == 500 and _UNREADABLE.search(body):
         return 400
-    if status >= 500 and killed_for_memory and _DEAD_PROCESS.search(body):
+    failed = status >= 500 or (generating and status == 400)
+    if failed and killed_for_memory and _DEAD_PROCESS.search(body):
         return 507
-    if status >= 500 and _OUT_OF_MEMORY.search(body):
+    if failed and _OUT_OF_MEMORY.search(body):
         return 507
     return status

@@ -87,7 +87,6 @@ def test_serve_is_process_1(classifier: Served) -> None:
     assert "/serve" in classifier.run("cat", "/proc/1/cmdline")
 
 
-@pytest.mark.xfail(strict=True, reason="serve reaps the process groups of its children only")
 def test_orphans_are_reaped(classifier: Served) -> None:
     """1. A program ends and leaves a process of its own behind. 2. That is now a child of `serve`. 3. It ends: it does
     not stay as a zombie.

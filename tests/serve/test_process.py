@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from serve.plan import Child
-from serve.process import Process
+from serve.process import Process, reap_orphans
 
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 20
@@ -86,3 +86,19 @@ def test_no_status_of_a_child_is_lost() -> None:
     assert asyncio.run(check()) == list(range(50))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_orphans_of_others_are_reaped_and_no_status_of_a_child_is(tmp_path: Path) -> None:
+    """As what `docker exec` leaves behind in a session of its own."""
+
+    async def check() -> None:
+        script = '(setsid sh -c "sleep 0 & echo \\$! > $1; echo \\$\\$ >> $1"); exit 7'
+        child = await asyncio.create_subprocess_exec("sh", "-c", script, "sh", str(tmp_path / "pids"))
+        reap_orphans([child.pid])
+        assert await asyncio.wait_for(child.wait(), SECONDS) == 7
+        orphan = int((await text_of(tmp_path / "pids")).split()[0])
+        while psutil.pid_exists(orphan):
+            reap_orphans([child.pid])
+            await asyncio.sleep(0.02)
+
+    asyncio.run(asyncio.wait_for(check(), 2 * SECONDS))

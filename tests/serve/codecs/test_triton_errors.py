@@ -52,6 +52,12 @@ def test_a_callers_mistake_may_have_the_words(status: int, message: str) -> None
     assert status_of(status, body(message), killed_for_memory=True) == status
 
 
+@pytest.mark.parametrize("message", MEMORY)
+def test_missing_memory_of_a_generate_endpoint(message: str) -> None:
+    """Triton answers 400 there, whatever has failed."""
+    assert status_of(400, body(message), generating=True) == 507
+
+
 @pytest.mark.parametrize(("killed", "status"), [(True, 507), (False, 500)])
 def test_a_dead_process(killed: bool, status: int) -> None:
     message = "Stub process 'bert_0_0' is not healthy."

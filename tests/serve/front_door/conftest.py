@@ -25,7 +25,7 @@ def front_door(directory: Path, **changes: object) -> FrontDoor:
     (directory / "tenants.map").touch()
     made = FrontDoor(
         port=port,
-        triton_port=triton_port,
+        triton=f"127.0.0.1:{triton_port}",
         model="resnet 50",
         inference_type="infer",
         app_socket=directory / "app.sock",

@@ -64,7 +64,7 @@ def test_an_answer_may_take_longer_than_a_body(run: Run, header: bytes) -> None:
     parts = [b"ab", b"cd"] if b"Length" in header else [b"2\r\nab\r\n", b"2\r\ncd\r\n0\r\n\r\n"]
     body = kserve("text", "hello")
     with closing(socket.create_server(("127.0.0.1", 0))) as triton, ThreadPoolExecutor(1) as pool:
-        made = run(triton_port=triton.getsockname()[1], body_seconds=1)
+        made = run(triton=f"127.0.0.1:{triton.getsockname()[1]}", body_seconds=1)
         answer = pool.submit(send, made.port, body=body)
         accepted, _ = triton.accept()
         with closing(accepted):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve.app.options import AppOptions, MultiModelOptions
-from serve.front_door import FrontDoor, render
+from serve.front_door import NOISE_OF_THE_END, FrontDoor, render
 from serve.ignored import ignored
 from serve.repository import Model, Repository
 from serve.settings import PortRange, Settings, SettingsError
@@ -218,7 +218,7 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         command = (str(machine.haproxy), "-db", "-f", str(work.haproxy_configuration))
         # One model: the processors are better used by those who compute while HAProxy gathers what it will pass on
         # next. Many: whatever a load computes, HAProxy must not wait for it.
-        children.append(Child("haproxy", command, interrupts=settings.multi_model))
+        children.append(Child("haproxy", command, noise=NOISE_OF_THE_END, interrupts=settings.multi_model))
         files[work.haproxy_configuration] = render(_front_door(settings, repository, machine, ports))
         files[work.tenant_table] = ""
     in_words = tuple(_in_words(model, machine) for model in repository.loaded)

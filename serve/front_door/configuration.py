@@ -12,7 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from serve.codecs import kserve, triton_errors
 from serve.front_door.routes import OUT_OF_MEMORY_KEY
 
-__all__ = ["ERRORS", "FrontDoor", "render"]
+__all__ = ["ERRORS", "NOISE_OF_THE_END", "FrontDoor", "render"]
+
+# What HAProxy writes, twice, for each of its parts when it stops.
+NOISE_OF_THE_END = r"Proxy .+ stopped \(cumulated conns"
 
 # What HAProxy answers by itself, in place of its HTML pages. No single quotes: they end a string in the configuration.
 ERRORS = {

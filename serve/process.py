@@ -59,7 +59,8 @@ class Process:
             limit=LINE_LIMIT,
         )
         if not child.interrupts:
-            with suppress(PermissionError):  # a container may forbid it; it is for throughput only
+            # A container may forbid it, which costs throughput only; or the child has ended, which `wait` will tell.
+            with suppress(PermissionError, ProcessLookupError):
                 os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
         return cls(child, process)
 

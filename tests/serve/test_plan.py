@@ -337,3 +337,13 @@ def test_the_plan_is_the_same_every_time(processors: int) -> None:
 def test_triton_has_an_http_thread_for_each_processor(processors: int, threads: str) -> None:
     made = plan(replace(machine(), processors=processors))
     assert flags(made)["http-thread-count"] == threads
+
+
+@pytest.mark.parametrize(("many", "interrupts"), [("false", False), ("true", True)])
+def test_haproxy_waits_for_those_who_compute_but_not_for_loads(many: str, interrupts: bool) -> None:
+    made = plan(SAGEMAKER_MULTI_MODEL=many)
+    assert {child.name: child.interrupts for child in made.children} == {
+        "tritonserver": True,
+        "app": True,
+        "haproxy": interrupts,
+    }

@@ -102,3 +102,13 @@ def test_orphans_of_others_are_reaped_and_no_status_of_a_child_is(tmp_path: Path
             await asyncio.sleep(0.02)
 
     asyncio.run(asyncio.wait_for(check(), 2 * SECONDS))
+
+
+@pytest.mark.parametrize(("interrupts", "policy"), [(True, os.SCHED_OTHER), (False, os.SCHED_BATCH)])
+def test_who_interrupts_others(interrupts: bool, policy: int) -> None:
+    async def check() -> None:
+        child = await Process.start(Child("sleep", ("sleep", "600"), interrupts=interrupts))
+        assert os.sched_getscheduler(child.pid) == policy
+        await child.stop(SECONDS)
+
+    asyncio.run(check())

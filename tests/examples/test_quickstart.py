@@ -44,7 +44,12 @@ def running(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run it until the end of the block, in a session of its own, which must be empty then."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)], env=environment(port), stdout=output, stderr=output, start_new_session=True
+            [sys.executable, str(SCRIPT)],
+            env=environment(port),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
     try:
         yield process
@@ -53,6 +58,11 @@ def running(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         for left in session(process.pid):
             left.kill()
         process.wait()
+
+
+def heed_ctrl_c() -> None:
+    """As in a terminal. What a script has started in the background ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def session(leader: int) -> list[psutil.Process]:

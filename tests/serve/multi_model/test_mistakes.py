@@ -92,9 +92,6 @@ MISTAKES = {
         ("ValueError: the weights are missing",), word(raises="ValueError: the weights are missing")
     ),
     "a model that exits": Mistake(("SystemExit: 3",), word(raises="SystemExit: 3")),
-    "a model that ends its process": Mistake(
-        ("Stub process 'wrong' is not healthy",), Model(word().config, {"1/model.py": "import os\nos._exit(3)\n"})
-    ),
     "a syntax error": Mistake(("SyntaxError",), Model(word().config, {"1/model.py": "def f(:"})),
     "a sub-model that does not start": Mistake(
         ("the dictionary is missing",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -40,7 +41,9 @@ def run(tmp_path: Path) -> Callable[[Scenario], None]:
                 await scenario(multi_model)
                 await multi_model.tenants.unload("user")
 
-        with running_tritonserver(tmp_path / "tenants", *arguments) as server:
+        with running_tritonserver(tmp_path / "tenants", *arguments) as server, pytest.MonkeyPatch.context() as patch:
+            # In the supervisor's place: other tests' servers have processes of a model `probe` as well.
+            patch.setattr(os, "getppid", lambda: server.process.pid)
             asyncio.run(with_tenant(server))
 
     return run

@@ -79,7 +79,7 @@ def test_sigterm_during_load_loses_no_accepted_request(either: RunningServe) -> 
     assert set(statuses) == {200}
     assert len(statuses) >= 3 * CLIENTS
     assert either.process.wait(10) == 0
-    assert "Proxy sagemaker stopped" not in either.output()  # HAProxy tells of the end of each of its parts, which nobody needs
+    assert "Proxy sagemaker stopped" not in either.output()
 
 
 def test_sigterm_with_hundreds_in_flight_loses_none(either: RunningServe, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import typer
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from byoc import aws, terminal
-from byoc.commands import deploy, image, invoke, operate, pack
+from byoc import aws
+from byoc.commands import deploy, image, invoke, operate, pack, terminal
 from byoc.errors import ByocError
 
 __all__ = ["assemble", "main"]

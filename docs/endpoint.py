@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from byoc.specification import AsyncInference, DataCapture, Specification, Variant, Vpc
+from byoc.endpoint.specification import AsyncInference, DataCapture, Specification, Variant, Vpc
 
 __all__ = ["PAGE", "SCHEMA", "render", "schema"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-from serve.machine import is_free
+from serve.machine.inspect import is_free
 from serve.settings import Settings, SettingsError
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from serve.machine import inspect_machine, is_free
-from serve.plan import Plan, make_plan, named_models
+from serve.machine.inspect import inspect_machine, is_free
+from serve.plan.make import Plan, make_plan, named_models
 from serve.repository import (
     Repository,
     RepositoryError,
@@ -21,7 +21,7 @@ from serve.repository import (
     stage_for_cpu,
 )
 from serve.settings import Settings, SettingsError
-from serve.supervisor import supervise
+from serve.supervisor.run import supervise
 
 __all__ = ["main"]
 

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from byoc import aws, endpoint_file, terminal
+from byoc import aws
+from byoc.commands import terminal
 from byoc.commands.options import Json, Profile, Region, Timeout, WaitInterval
 from byoc.deployment import delete as deletion
 from byoc.deployment import deploy as deployment
 from byoc.deployment.plan import Plan, Step
 from byoc.deployment.wait import Patience
+from byoc.endpoint import endpoint_file
+from byoc.endpoint.status import status as endpoint_status
 from byoc.errors import ConfigurationError, NotFoundError
-from byoc.status import status as endpoint_status
 
 __all__ = ["register"]
 
@@ -34,7 +36,7 @@ def init(
     """Write a commented endpoint.yaml to begin with."""
     if file.exists():
         raise ConfigurationError(f"{file} exists", "Edit it, or name another file.")
-    template = importlib.resources.files("byoc").joinpath("endpoint.yaml").read_text("utf-8")
+    template = importlib.resources.files("byoc.endpoint").joinpath("endpoint.yaml").read_text("utf-8")
     file.write_text(template, "utf-8")
     terminal.result(f"Wrote {file}. Fill in what it marks, then: byoc deploy {file} --plan")
 

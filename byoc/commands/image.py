@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from byoc import aws, base_images, image, registry, terminal
+from byoc import aws
+from byoc.commands import terminal
 from byoc.commands.options import Json, Profile, Region
 from byoc.errors import ConfigurationError
+from byoc.image import base_images, builder, registry
 
 __all__ = ["register"]
 
@@ -39,7 +41,7 @@ def build(
     ] = False,
     debian: Annotated[
         str, typer.Option("--debian", help="With --cpu: the image of Debian 12 to start from.", metavar="IMAGE")
-    ] = image.DEBIAN,
+    ] = builder.DEBIAN,
     source: Annotated[
         Path, typer.Option("--source", help="Checkout of triton-byoc.", file_okay=False, exists=True)
     ] = Path(),
@@ -57,11 +59,11 @@ def build(
     """
     chosen = _base(base, cpu, source, debian, region, profile)
     if stage is not None:
-        image.stage(source, chosen, stage, profile)
+        builder.stage(source, chosen, stage, profile)
         terminal.result(f"docker build --build-arg BASE_IMAGE={chosen} --tag {tag} {stage}")
         return
     started = time.monotonic()
-    built = image.build(source, chosen, tag, profile=profile)
+    built = builder.build(source, chosen, tag, profile=profile)
     terminal.note(f"Staged and built in {time.monotonic() - started:.1f} s")
     if as_json:
         terminal.print_json(built.summary())
@@ -71,12 +73,12 @@ def build(
     terminal.result(_sizes(built))
 
 
-def _sizes(built: image.BuiltImage) -> str:
+def _sizes(built: builder.BuiltImage) -> str:
     """What the image adds to its base, with its models and without: the one that there is a limit to."""
     models, rest = built.models_size / MEGABYTE, (built.added_size - built.models_size) / MEGABYTE
     return (
         f"{built.tag}  {built.id}  adds {models + rest:.1f} MB to {built.base}: models {models:.1f} MB, "
-        f"the rest {rest:.1f} MB (limit: {image.SIZE_LIMIT / MEGABYTE:.0f} MB)"
+        f"the rest {rest:.1f} MB (limit: {builder.SIZE_LIMIT / MEGABYTE:.0f} MB)"
     )
 
 
@@ -85,7 +87,7 @@ def _base(base: str | None, cpu: bool, source: Path, debian: str, region: str | 
     if cpu and base:
         raise ConfigurationError(f"--base {base}: --cpu names a base image too", "Give one of the two.")
     if cpu:
-        return image.build_cpu_base(source, debian)
+        return builder.build_cpu_base(source, debian)
     return base or base_images.base_image(aws.connect(region, profile).region).uri
 
 

@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from byoc import aws, invocation, payload, terminal
+from byoc import aws
 from byoc.aws import Aws
+from byoc.commands import terminal
 from byoc.commands.options import Profile, Region, WaitInterval
+from byoc.endpoint import invocation, payload
+from byoc.endpoint.invocation import Answer, Request
 from byoc.errors import InvocationError
-from byoc.invocation import Answer, Request
 
 __all__ = ["register"]
 

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from byoc import aws, container_logs, scaling, terminal
+from byoc import aws
 from byoc.aws import Aws
+from byoc.commands import terminal
 from byoc.commands.options import Json, Profile, Region, WaitInterval
 from byoc.deployment.state import owned_endpoint
+from byoc.endpoint import container_logs, scaling
+from byoc.endpoint.scaling import Scaling
 from byoc.errors import ConfigurationError, NotFoundError
-from byoc.scaling import Scaling
 
 __all__ = ["register"]
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from byoc import archive, terminal
+from byoc import archive
+from byoc.commands import terminal
 from byoc.commands.options import Json
 
 __all__ = ["register"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from byoc import scaling
 from byoc.aws import Aws
 from byoc.deployment.plan import Step, StoredObject
 from byoc.deployment.state import Existing, existing
 from byoc.deployment.storage import abort_uploads, location_of, objects_if_any, remove, split_uri, unfinished_uploads
 from byoc.deployment.wait import Patience, settled
+from byoc.endpoint import scaling
 
 __all__ = ["Deletion", "delete", "plan_deletion"]
 

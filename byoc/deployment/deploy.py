@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byoc import scaling, terminal
 from byoc.aws import Aws
+from byoc.commands import terminal
 from byoc.deployment.plan import Plan
 from byoc.deployment.prepare import prepare
 from byoc.deployment.resources import tag_list
 from byoc.deployment.state import IN_PROGRESS, Existing, describe_endpoint, existing
 from byoc.deployment.storage import Upload, abort_uploads, remove, upload
 from byoc.deployment.wait import Patience, explain_failure, settled
-from byoc.specification import Specification
+from byoc.endpoint import scaling
+from byoc.endpoint.specification import Specification
 
 __all__ = ["Outcome", "deploy", "plan_only"]
 

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError
 
 from byoc import archive
 from byoc.aws import Aws, error_code
-from byoc.base_images import registry_host
 from byoc.deployment.storage import Location, Upload, is_there, objects, objects_if_any, split_uri
+from byoc.endpoint.specification import Variant
 from byoc.errors import ArchiveError, ConfigurationError, NotFoundError, RegionError
-from byoc.specification import Variant
+from byoc.image.base_images import registry_host
 
 __all__ = ["DEFAULT_MODEL_VARIABLE", "ModelData", "local_model_data", "pinned_image", "remote_model_data"]
 

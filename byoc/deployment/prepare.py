@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from byoc import scaling
 from byoc.aws import Aws
 from byoc.deployment.inputs import (
     DEFAULT_MODEL_VARIABLE,
@@ -25,7 +24,8 @@ from byoc.deployment.storage import (
     objects_if_any,
     split_uri,
 )
-from byoc.specification import Specification, Variant
+from byoc.endpoint import scaling
+from byoc.endpoint.specification import Specification, Variant
 
 __all__ = ["prepare"]
 

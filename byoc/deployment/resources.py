@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from byoc.deployment.inputs import ModelData
-from byoc.specification import AsyncInference, DataCapture, Specification, Variant
+from byoc.endpoint.specification import AsyncInference, DataCapture, Specification, Variant
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import TagTypeDef

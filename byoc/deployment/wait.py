@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from byoc import terminal
 from byoc.aws import Aws, explain
-from byoc.container_logs import tail
+from byoc.commands import terminal
 from byoc.deployment.state import IN_PROGRESS, describe_endpoint
+from byoc.endpoint.container_logs import tail
 from byoc.errors import DeploymentError
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import aiohttp
 from aiohttp import web
 
 from serve.app.errors import RequestError
-from serve.codecs import kserve, triton_errors
+from serve.codecs import kserve
+from serve.triton import errors as triton_errors
 from serve.triton.client import TritonClient
 
 __all__ = ["Invocations"]

@@ -13,8 +13,7 @@ from aiohttp import web
 
 from serve.app.errors import RequestError
 from serve.app.invocations import Invocations
-from serve.app.store import LoadedTenant
-from serve.app.tenants import (
+from serve.tenants.lifecycle import (
     AlreadyLoadedError,
     NotLoadedError,
     OutOfResourcesError,
@@ -22,6 +21,7 @@ from serve.app.tenants import (
     TenantLoadError,
     Tenants,
 )
+from serve.tenants.store import LoadedTenant
 from serve.triton.control import ControlError
 
 __all__ = ["ModelRoutes"]

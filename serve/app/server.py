@@ -15,13 +15,13 @@ from aiohttp import web
 
 from serve.app.draining import Draining
 from serve.app.errors import Connection, as_json
-from serve.app.health import Health
 from serve.app.invocations import Invocations
 from serve.app.models import ModelRoutes
-from serve.app.multi_model import MultiModel
 from serve.app.options import AppOptions
 from serve.app.system import ReasonNotReady, SystemRoutes
+from serve.tenants.watch import MultiModel
 from serve.triton.client import TritonClient, open_session
+from serve.triton.health import Health
 
 __all__ = ["run"]
 

@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from serve.codecs import kserve, triton_errors
-from serve.front_door.routes import OUT_OF_MEMORY_KEY
+from serve.codecs import kserve
+from serve.front_door.tenant_map import OUT_OF_MEMORY_KEY
+from serve.triton import errors as triton_errors
 
 __all__ = ["ERRORS", "NOISE_OF_THE_END", "FrontDoor", "render"]
 

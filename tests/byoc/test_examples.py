@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from byoc.aws import Aws
-from byoc.endpoint_file import load
+from byoc.endpoint.endpoint_file import load
 from docs import endpoint as endpoint_page
 from tests.byoc.conftest import ROLE, Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.runtime_shim import hosting

@@ -14,15 +14,16 @@ import pytest
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from byoc import archive, scaling
+from byoc import archive
 from byoc.aws import Aws
 from byoc.deployment.delete import delete, plan_deletion
 from byoc.deployment.deploy import deploy
 from byoc.deployment.storage import Upload, abort_uploads, upload
 from byoc.deployment.wait import Patience
-from byoc.endpoint_file import load
+from byoc.endpoint import scaling
+from byoc.endpoint.endpoint_file import load
+from byoc.endpoint.scaling import Scaling
 from byoc.errors import ByocError
-from byoc.scaling import Scaling
 from tests.byoc.aws_server import AwsServer, Fault
 from tests.byoc.conftest import BUCKET, prepare_account, snapshot, write_endpoint, write_model
 

@@ -101,7 +101,7 @@ def _waits_for_the_model(hosted: Hosted, byoc: Byoc, directory: Path, monkeypatc
     pauses: list[float] = []
     hosted.not_ready = 5
     with monkeypatch.context() as patch:
-        patch.setattr("byoc.invocation.time.sleep", pauses.append)
+        patch.setattr("byoc.endpoint.invocation.time.sleep", pauses.append)
         result = byoc.ok("invoke", "classifier", directory / "x.json")
     assert json.loads(result.out)["outputs"][0]["data"] == [42]
     assert pauses == [1, 2, 4, 8, 10]

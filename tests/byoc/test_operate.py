@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from byoc import container_logs
 from byoc.aws import Aws
+from byoc.endpoint import container_logs
 from tests.byoc.aws_server import AwsServer
 from tests.byoc.conftest import BUCKET, Byoc, deploy, snapshot, write_endpoint, write_model
 
@@ -67,7 +67,7 @@ def test_follow_prints_each_line_once(account: Aws, byoc: Byoc, monkeypatch: pyt
             case 2:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr("byoc.container_logs.time.sleep", meanwhile)
+    monkeypatch.setattr("byoc.endpoint.container_logs.time.sleep", meanwhile)
     result = byoc("logs", "classifier", "--follow")
     assert (result.status, messages(result.out)) == (130, ["a", "b", "c", "d", "e"])
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from byoc import __main__, engine, image
+from byoc import __main__
 from byoc.errors import ImageError
-from byoc.image import BuiltImage
+from byoc.image import builder, engine
+from byoc.image.builder import BuiltImage
 from tests.docker.container import Served, running
 from tests.triton import ROOT
 
@@ -43,12 +44,12 @@ def client() -> Iterator[DockerClient]:
 
 @pytest.fixture(scope="session")
 def cpu_base(client: DockerClient) -> str:
-    return image.build_cpu_base(ROOT)
+    return builder.build_cpu_base(ROOT)
 
 
 @pytest.fixture(scope="session")
 def built(cpu_base: str) -> BuiltImage:
-    return image.build(ROOT, cpu_base, "triton-byoc:test")
+    return builder.build(ROOT, cpu_base, "triton-byoc:test")
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from docker import DockerClient
 from docker.models.containers import Container
 from tritonclient.http import InferenceServerClient, InferInput
 
-from byoc import image
-from byoc.image import BuiltImage
+from byoc.image import builder
+from byoc.image.builder import BuiltImage
 from tests.docker.conftest import SAMPLE
 from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
 from tests.serve.processes import await_true
@@ -174,7 +174,7 @@ def test_base_image_with_a_pythonpath(client: DockerClient, cpu_base: str, photo
         (tmp_path / "foreign" / f"{package}.py").write_text("raise ImportError('not for serve')\n")
     (tmp_path / "Dockerfile").write_text(FOREIGN_PACKAGES.format(base=cpu_base))
     client.images.build(path=str(tmp_path), tag="triton-byoc:test-foreign-base", rm=True)
-    foreign = image.build(ROOT, "triton-byoc:test-foreign-base", "triton-byoc:test-foreign")
+    foreign = builder.build(ROOT, "triton-byoc:test-foreign-base", "triton-byoc:test-foreign")
     with running(client, foreign.tag, SAMPLE) as served:
         assert served.run("printenv", "PYTHONPATH") == "/foreign\n"
         assert first_label(served.invoke(photograph)) == CAT
@@ -185,8 +185,8 @@ def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_bas
     packages = "/usr/local/lib/python3*/dist-packages"
     (tmp_path / "Dockerfile").write_text(f"FROM {cpu_base}\nRUN rm -r {packages}/tokenizers*\n")
     client.images.build(path=str(tmp_path), tag="triton-byoc:test-bare-base", rm=True)
-    bare = image.build(ROOT, "triton-byoc:test-bare-base", "triton-byoc:test-bare")
-    assert bare.added_size - bare.models_size < image.SIZE_LIMIT
+    bare = builder.build(ROOT, "triton-byoc:test-bare-base", "triton-byoc:test-bare")
+    assert bare.added_size - bare.models_size < builder.SIZE_LIMIT
     numpy = "import numpy; print(numpy.__version__, numpy.__file__)"
     assert run_to_end(client, bare.tag, "python3", "-c", numpy) == run_to_end(client, cpu_base, "python3", "-c", numpy)
     with running(client, bare.tag, {**SAMPLE, "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "text_tokenize"}) as served:

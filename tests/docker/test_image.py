@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from docker import DockerClient
 
-from byoc import build_context, engine, image
 from byoc.errors import ConfigurationError, ImageError
-from byoc.image import BuiltImage
+from byoc.image import build_context, builder, engine
+from byoc.image.builder import BuiltImage
 from tests.docker.conftest import Byoc
 from tests.docker.container import run_to_end
 from tests.triton import ROOT
@@ -85,11 +85,11 @@ def test_build_again(client: DockerClient, built: BuiltImage, cpu_base: str, tmp
     its files in it, so that one that was made again has another.
     """
     source, tag = checkout_copy(tmp_path), "triton-byoc:test-again"
-    first = image.build(source, cpu_base, tag)
+    first = builder.build(source, cpu_base, tag)
     layers = digests(client, tag)
-    assert image.build(source, cpu_base, tag).id == first.id
+    assert builder.build(source, cpu_base, tag).id == first.id
     (source / "serve" / "changed.py").write_text(f"CHANGE = {time.time()}\n")
-    assert image.build(source, cpu_base, tag).id != first.id
+    assert builder.build(source, cpu_base, tag).id != first.id
     assert digests(client, tag)[:-1] == layers[:-1]
     assert digests(client, tag)[-1] != layers[-1]
 
@@ -116,7 +116,7 @@ def succeeds(*command: str) -> bool:
 
 
 def test_builds_with_buildkit(client: DockerClient, built: BuiltImage, cpu_base: str, buildkit_cli: str) -> None:
-    context, tag = image.stage(ROOT, cpu_base), "triton-byoc:test-buildkit"
+    context, tag = builder.stage(ROOT, cpu_base), "triton-byoc:test-buildkit"
     command = [buildkit_cli, "build", "--quiet", "--build-arg", f"BASE_IMAGE={cpu_base}", "--tag", tag, str(context)]
     subprocess.run(command, check=True, env={**os.environ, "DOCKER_BUILDKIT": "1"})
     classic, buildkit = (client.images.get(name).attrs["Config"] for name in (built.tag, tag))
@@ -131,19 +131,19 @@ def test_base_image_without_triton(client: DockerClient, cpu_base: str, tmp_path
     with pytest.raises(
         ImageError, match=r"has no /opt/tritonserver/bin/tritonserver. Use a sagemaker-tritonserver image"
     ):
-        image.build(ROOT, "triton-byoc:test-no-triton", "triton-byoc:test-never")
+        builder.build(ROOT, "triton-byoc:test-no-triton", "triton-byoc:test-never")
 
 
 def test_base_image_without_python(client: DockerClient) -> None:
     before = {container.id for container in client.containers.list(all=True)}
     with pytest.raises(ImageError, match=r"debian:bookworm-slim cannot run python3"):
-        image.build(ROOT, image.DEBIAN, "triton-byoc:test-never")
+        builder.build(ROOT, builder.DEBIAN, "triton-byoc:test-never")
     assert {container.id for container in client.containers.list(all=True)} == before
 
 
 def test_base_image_that_cannot_be_pulled(client: DockerClient) -> None:
     with pytest.raises(ImageError, match=r"pulling 127\.0\.0\.1:9/nothing:1: .*refused"):
-        image.build(ROOT, "127.0.0.1:9/nothing:1", "triton-byoc:test-never")
+        builder.build(ROOT, "127.0.0.1:9/nothing:1", "triton-byoc:test-never")
 
 
 def test_failing_step_is_shown(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_failing_step_is_shown(client: DockerClient, cpu_base: str, tmp_path: Pa
     with (source / "docker" / "Dockerfile").open("a") as dockerfile:
         dockerfile.write("RUN echo the reason >&2; exit 3\n")
     with pytest.raises(ImageError, match=r"(?s)failed at Step \d+/\d+ : RUN echo the reason.*the reason.*code: 3"):
-        image.build(source, cpu_base, "triton-byoc:test-never")
+        builder.build(source, cpu_base, "triton-byoc:test-never")
 
 
 def test_no_checkout(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_model_that_is_not_built(cpu_base: str, tmp_path: Path) -> None:
     source = checkout_copy(tmp_path)
     shutil.rmtree(source / "model_repository" / "image_decode" / "1")
     with pytest.raises(ImageError, match=r"image_decode: the model is not built. Run `make models`"):
-        image.build(source, cpu_base, "triton-byoc:test-never")
+        builder.build(source, cpu_base, "triton-byoc:test-never")
 
 
 def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,12 @@ import requests
 from docker import DockerClient
 from docker.errors import ImageNotFound
 
-from byoc import aws, registry
+from byoc import aws
 from byoc.aws import Aws
 from byoc.errors import ConfigurationError, ImageError, RegistryError
-from byoc.image import BuiltImage
-from byoc.registry import Login, Pushed
+from byoc.image import registry
+from byoc.image.builder import BuiltImage
+from byoc.image.registry import Login, Pushed
 from tests.docker.conftest import Byoc
 from tests.docker.registries import HTPASSWD, REGION, docker_registry, ecr
 

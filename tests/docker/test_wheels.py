@@ -11,9 +11,9 @@ import pytest
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
-from byoc import wheels
 from byoc.errors import ImageError
-from byoc.wheels import Target
+from byoc.image import wheels
+from byoc.image.wheels import Target
 from tests.triton import ROOT
 
 UBUNTU_22_04 = Target("3.10.12", "x86_64", "2.35")
@@ -111,7 +111,7 @@ def test_our_own_wheel_is_repeatable(tmp_path: Path) -> None:
     with zipfile.ZipFile(first) as content:
         names = content.namelist()
     assert "serve/front_door/haproxy.cfg.j2" in names
-    assert "byoc/base_images.json" in names
+    assert "byoc/image/base_images.json" in names
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
 
 

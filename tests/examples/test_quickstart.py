@@ -16,7 +16,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from serve.machine import is_free
+from serve.machine.inspect import is_free
 from tests.serve.processes import await_true
 from tests.serving import BLOCK_SIZE, free_block
 from tests.triton import ROOT

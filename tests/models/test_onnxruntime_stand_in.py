@@ -13,7 +13,7 @@ import pytest
 from tritonclient.http import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from serve.machine import processors
+from serve.machine.inspect import processors
 from tests.models import onnx_models
 from tests.models.client import connected, infer, infer_together, load_errors
 from tests.triton import RunningTritonServer, TritonServerError, running_tritonserver

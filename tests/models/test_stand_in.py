@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from serve.machine import processors
+from serve.machine.inspect import processors
 from tests.triton import TRITON
 
 

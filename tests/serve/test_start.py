@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.machine import processors
+from serve.machine.inspect import processors
 from tests.serve.client import kserve, send
 from tests.serve.conftest import BaseDir, make_base_dir
 from tests.serve.processes import await_true, kill, stubs

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from serve.app import server
-from serve.plan import Machine, make_plan
+from serve.plan.make import Machine, make_plan
 from serve.repository import Repository
 from serve.settings import Settings
-from tests.serve.test_plan import options
+from tests.serve.plan.test_make import options
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, ["loading a", "loading b"]), (3600.0, [])])

@@ -9,11 +9,11 @@ import psutil
 import pynvml
 import pytest
 
-from serve.app import admission as module
-from serve.app.admission import Admission, NoRoomError, Usage
-from serve.app.store import LoadedTenant, Store
+from serve.machine.resources import Resources
 from serve.repository import Tenant
-from serve.resources import Resources
+from serve.tenants import admission as module
+from serve.tenants.admission import Admission, NoRoomError, Usage
+from serve.tenants.store import LoadedTenant, Store
 
 MIB = 1024**2
 V1 = {

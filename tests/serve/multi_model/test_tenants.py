@@ -17,13 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.app import tenants as module
-from serve.app.admission import Admission
-from serve.app.store import LoadedTenant, Store
-from serve.app.tenants import NotLoadedError, OutOfResourcesError, Shared, TenantLoadError, Tenants
-from serve.front_door.routes import Routes
+from serve.front_door.tenant_map import Routes
+from serve.machine.resources import Resources
 from serve.repository import RepositoryError
-from serve.resources import Resources
+from serve.tenants import lifecycle as module
+from serve.tenants.admission import Admission
+from serve.tenants.lifecycle import NotLoadedError, OutOfResourcesError, Shared, TenantLoadError, Tenants
+from serve.tenants.store import LoadedTenant, Store
 from serve.triton.control import ControlError, TritonControl
 from serve.triton.processes import running_instances
 from tests.serve.client import Answer, send, text_request
@@ -130,7 +130,7 @@ def threads(gate: Gate) -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Returns a function that sets time limits of `serve.app.tenants`."""
+    """Returns a function that sets time limits of `serve.tenants.lifecycle`."""
 
     def set_limits(**seconds: float) -> None:
         for name, value in seconds.items():

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.app import multi_model as module
-from serve.app.health import Health
-from serve.app.multi_model import MultiModel
 from serve.app.options import MultiModelOptions
+from serve.tenants import watch as module
+from serve.tenants.watch import MultiModel
 from serve.triton.client import TritonClient, open_session
+from serve.triton.health import Health
 from serve.triton.processes import Instance, running_instances
 from tests.serve.multi_model.archives import ensemble, write_archive
 from tests.serve.multi_model.conftest import write_shared_models

@@ -1,0 +1,5 @@
+"""Model archives: what goes into one, whether `serve` would load it, and writing it."""
+
+from byoc.archive.model_archive import Archive, combined_digest, pack, pack_tenants, read
+
+__all__ = ["Archive", "combined_digest", "pack", "pack_tenants", "read"]

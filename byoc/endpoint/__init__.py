@@ -1,0 +1,1 @@
+"""One endpoint: what it is to be, how it is, and asking it."""

@@ -1,0 +1,1 @@
+"""What `serve` finds out about the machine that it runs on."""

@@ -1,0 +1,1 @@
+"""From settings and the model directory to what is started."""

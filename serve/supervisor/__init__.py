@@ -1,0 +1,1 @@
+"""Starts, watches, restarts and stops the children that the plan names."""

@@ -1,0 +1,1 @@
+"""The tenants of a multi-model endpoint. Knows no HTTP."""

@@ -1,0 +1,160 @@
+"""The drain's end, with the real plan and a drain of two seconds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from serve.plan.make import Child, Machine, Plan, make_plan
+from serve.repository import inspect_repository
+from serve.settings import Settings
+from serve.supervisor.run import supervise
+from tests.serve.client import send, text_request
+from tests.serve.conftest import make_base_dir
+from tests.serve.processes import await_true
+from tests.serving import serve_environment
+
+
+def real_plan(base_dir: Path, *, haproxy: bool, frontend: str = "gateway") -> Plan:
+    environment = {**os.environ, **serve_environment(base_dir), "SAGEMAKER_TRITON_FRONTEND": frontend}
+    settings = Settings.from_environment(environment)
+    work_dir = base_dir / "work"
+    work_dir.mkdir()
+    machine = Machine(
+        gpus=0,
+        haproxy=shutil.which("haproxy") if haproxy else None,
+        free=lambda _: True,
+        work_dir=work_dir,
+        environment=environment,
+        drain_seconds=2,
+    )
+    return make_plan(settings, inspect_repository(base_dir / "model"), machine)
+
+
+def program(name: str, code: str) -> Child:
+    return Child(name, (sys.executable, "-c", code))
+
+
+def plan_of(*children: Child) -> Plan:
+    return Plan("nothing", (), children, (), {}, 1, None, False, 2, ())
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return send(port, "GET", "/ping", seconds=2).status == 200
+    except (OSError, HTTPException):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "frontend"),
+    [(True, "gateway"), (False, "gateway"), (False, "native")],
+    ids=["haproxy", "app", "native"],
+)
+def test_a_request_that_outlasts_the_drain_is_cut_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, haproxy: bool, frontend: str
+) -> None:
+    plan = real_plan(make_base_dir(tmp_path, "probe"), haproxy=haproxy, frontend=frontend)
+
+    working = tmp_path / "working"
+
+    def ask() -> str:
+        await_true(lambda: is_ready(plan.port), "ready", 60)
+        try:
+            return str(send(plan.port, body=text_request(working=str(working), seconds=15)).status)
+        except (OSError, HTTPException) as error:
+            return type(error).__name__
+
+    def stop() -> None:
+        await_true(working.exists, "the model works on the request", 90)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(2) as pool:
+        answer, stopped = pool.submit(ask), pool.submit(stop)
+        assert supervise(plan) == 1
+        stopped.result()
+    assert answer.result() != "200"
+    assert "requests were still in flight after 2 s: they are cut off" in caplog.text
+
+
+def test_a_program_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
+    assert supervise(plan_of(Child("tritonserver", ("/opt/tritonserver/bin/nothing",)))) == 1
+    assert "tritonserver can't be started: /opt/tritonserver/bin/nothing: No such file or directory" in caplog.text
+
+
+@pytest.mark.parametrize(("code", "status"), [("exit(7)", 7), ("exit(0)", 1), ("import os; os.abort()", 134)])
+def test_the_status_of_tritonserver_is_ours(caplog: pytest.LogCaptureFixture, code: str, status: int) -> None:
+    """Even an end without an error is one: nobody asked for it."""
+    assert supervise(plan_of(program("tritonserver", f"print('last words', flush=True); {code}"))) == status
+    assert "last words" in caplog.text
+
+
+def test_output_is_forwarded_with_the_name_of_its_program(capfd: pytest.CaptureFixture[str]) -> None:
+    lines = (
+        "print('out'); import sys; print('\\u00e9rr', file=sys.stderr); sys.stdout.buffer.write(b'\\xff\\n'); exit(3)"
+    )
+    assert supervise(plan_of(program("tritonserver", lines))) == 3
+    printed = capfd.readouterr().out.splitlines()
+    assert sorted(printed) == ["tritonserver: out", "tritonserver: érr", "tritonserver: \ufffd"]
+
+
+def test_a_line_without_end_is_left_out_and_the_rest_forwarded(capfd: pytest.CaptureFixture[str]) -> None:
+    assert supervise(plan_of(program("tritonserver", "print('x' * 3_000_000); print('after'); exit(3)"))) == 3
+    assert capfd.readouterr().out.splitlines()[-1] == "tritonserver: after"
+
+
+def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """The app is told to stop first, then tritonserver; neither can hold up the end for ever."""
+    deaf = "import signal, pathlib, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {}; time.sleep(60)"
+    listening = tmp_path / "listening"
+    app = program("app", deaf.format(f"pathlib.Path({str(listening)!r}).touch()"))
+
+    def stop() -> None:
+        await_true(listening.exists, "the app is deaf")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        stopping = pool.submit(stop)
+        assert supervise(plan_of(program("tritonserver", "import time; time.sleep(60)"), app)) == 1
+        stopping.result()
+    assert "they are cut off" in caplog.text
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    """HAProxy says so, is tried five times, and its words stand in the log."""
+    base_dir = make_base_dir(tmp_path, "probe")
+    environment = serve_environment(base_dir)
+    command = [sys.executable, "-m", "http.server", environment["SAGEMAKER_BIND_TO_PORT"]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
+        try:
+            await_true(lambda: answers(int(environment["SAGEMAKER_BIND_TO_PORT"])), "the port is taken")
+            run = subprocess.run(
+                [sys.executable, "-m", "serve"],
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        finally:
+            holder.terminate()
+    assert run.returncode == 2
+    assert run.stdout == (
+        f"serve: SAGEMAKER_BIND_TO_PORT='{environment['SAGEMAKER_BIND_TO_PORT']}': expected a free port, "
+        "another program listens on this one\n"
+    )
+
+
+def answers(port: int) -> bool:
+    try:
+        return send(port, "GET", "/").status == 200
+    except OSError:
+        return False

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import requests
 
+from serve import sagemaker
 from tests.serve.processes import descendants
 from tests.serving import RunningServe, running_serve
 
 __all__ = ["Endpoint", "EndpointError", "request_headers", "running_endpoint"]
 
-LOAD_SECONDS = 360.0  # as long as SageMaker waits
-JSON = "application/json"
+LOAD_SECONDS = float(sagemaker.MODEL_LOAD_SECONDS)
 
 
 class EndpointError(RuntimeError):
@@ -42,16 +42,16 @@ class Endpoint:
         """Load the archive `models_dir/name/model`; return how many seconds that took. Raises EndpointError."""
         started = time.monotonic()
         request = {"model_name": name, "url": str(self.models_dir / name / "model")}
-        self._send("POST", "/models", name, json.dumps(request).encode())
+        self._send("POST", sagemaker.MODELS, name, json.dumps(request).encode())
         return time.monotonic() - started
 
     def unload(self, name: str) -> None:
         """Unload a tenant. Raises EndpointError."""
-        self._send("DELETE", f"/models/{name}", name)
+        self._send("DELETE", f"{sagemaker.MODELS}/{name}", name)
 
-    def invoke(self, name: str, body: bytes, content_type: str = JSON) -> bytes:
+    def invoke(self, name: str, body: bytes, content_type: str = sagemaker.JSON) -> bytes:
         """Invoke a tenant and return its answer. Raises EndpointError."""
-        return self._send("POST", f"/models/{name}/invoke", name, body, content_type).content
+        return self._send("POST", f"{sagemaker.MODELS}/{name}/invoke", name, body, content_type).content
 
     def invoke_url(self, name: str) -> str:
         """Return where a tenant is invoked."""
@@ -62,7 +62,7 @@ class Endpoint:
         return sum(map(_proportional_bytes, [psutil.Process(self.serve.process.pid), *descendants(self.serve)]))
 
     def _send(
-        self, method: str, path: str, name: str, body: bytes | None = None, content_type: str = JSON
+        self, method: str, path: str, name: str, body: bytes | None = None, content_type: str = sagemaker.JSON
     ) -> requests.Response:
         url, headers = f"{self.serve.url}{path}", request_headers(name, content_type)
         try:
@@ -74,9 +74,9 @@ class Endpoint:
         return answer
 
 
-def request_headers(name: str, content_type: str = JSON) -> dict[str, str]:
+def request_headers(name: str, content_type: str = sagemaker.JSON) -> dict[str, str]:
     """Return what SageMaker sends along; the native front end goes by the name of the archive."""
-    return {"Content-Type": content_type, "X-Amzn-SageMaker-Target-Model": f"{name}.tar.gz"}
+    return {"Content-Type": content_type, sagemaker.TARGET_MODEL: f"{name}.tar.gz"}
 
 
 @contextmanager

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from bench.wrk import Load, LoadError, Request, post
+from serve import sagemaker
 from tests.serving import ServeError, running_serve
 
 REPOSITORY = Path(__file__).with_name("model_repository")
-BINARY_JSON = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 IMAGE_VALUES = 3 * 224 * 224  # of 4 bytes: 602,112 bytes
 WARM_UP_SECONDS = 1
 
@@ -103,7 +103,7 @@ def small_json(directory: Path) -> Request:
     tensors = [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4]}]
     body = directory / "small.json"
     body.write_text(json.dumps({"inputs": tensors}))
-    return Request(body, "application/json")
+    return Request(body, sagemaker.JSON)
 
 
 def tensor(directory: Path) -> Request:
@@ -114,7 +114,7 @@ def tensor(directory: Path) -> Request:
     content, header_size = InferenceServerClient.generate_request_body([tensors], outputs=outputs)
     body = directory / "tensor.bin"
     body.write_bytes(content)
-    return Request(body, f"{BINARY_JSON}{header_size}")
+    return Request(body, f"{sagemaker.BINARY_JSON_PREFIX}{header_size}")
 
 
 def image_values() -> NDArray[np.float32]:
@@ -144,7 +144,7 @@ def check(url: str, request: Request) -> None:
     answer = requests.post(url, data=body, headers={"Content-Type": request.content_type}, timeout=60)
     if answer.status_code != 200:
         raise LoadError(f"{url} answered {answer.status_code}: {answer.text[:500]}")
-    if request.content_type.startswith(BINARY_JSON):
+    if request.content_type.startswith(sagemaker.BINARY_JSON_PREFIX):
         same = answer.content.endswith(image_values().tobytes())
     else:
         same = np.allclose(answer.json()["outputs"][0]["data"], json.loads(body)["inputs"][0]["data"])

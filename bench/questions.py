@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from bench.endpoint import Endpoint, EndpointError
+from serve import sagemaker
 from tests.triton import ROOT
 
 __all__ = ["NUMBERS", "ask_for_numbers", "ask_for_photograph"]
@@ -12,7 +13,7 @@ __all__ = ["NUMBERS", "ask_for_numbers", "ask_for_photograph"]
 VALUES = [0.5, 1, 2, 4]
 NUMBERS = json.dumps({"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": VALUES}]}).encode()
 PHOTOGRAPH = ROOT / "examples" / "photographs" / "coffee.jpg"
-BARE_IMAGE = "application/vnd.sagemaker-triton.binary+json;json-header-size=0"
+BARE_IMAGE = f"{sagemaker.BINARY_JSON_PREFIX}0"
 
 
 def ask_for_numbers(endpoint: Endpoint, tenant: str) -> None:

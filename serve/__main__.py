@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from serve import sagemaker
 from serve.machine.inspect import inspect_machine, is_free
 from serve.plan.make import Plan, make_plan, named_models
 from serve.repository import (
@@ -70,7 +71,7 @@ def _plan(work_dir: Path) -> Plan:
 
 def _repository(settings: Settings, gpus: int) -> Repository:
     if not settings.multi_model:
-        repository = inspect_repository(settings.base_dir / "model", settings.default_model_name)
+        repository = inspect_repository(settings.base_dir / sagemaker.MODEL_SUBDIRECTORY, settings.default_model_name)
         return select_models(repository, named_models(settings, repository), gpus)
     shared = settings.shared_models_dir
     names = find_models(shared) if shared.is_dir() else ()

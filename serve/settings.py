@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from serve import sagemaker
+
 __all__ = ["PortRange", "Settings", "SettingsError", "Variable", "variables"]
 
 T = TypeVar("T")
@@ -125,7 +127,7 @@ def _variable(name: str, kind: Kind[Any], default: Any, meaning: str, note: str 
 class Settings:
     """The values of the table. An empty variable counts as not set. Only `ADDITIONAL_ARGS` is ever split into words."""
 
-    bind_to_port: int = _variable("SAGEMAKER_BIND_TO_PORT", PORT, 8080, "The port that SageMaker calls.")
+    bind_to_port: int = _variable("SAGEMAKER_BIND_TO_PORT", PORT, sagemaker.PORT, "The port that SageMaker calls.")
     safe_port_range: PortRange | None = _variable(
         "SAGEMAKER_SAFE_PORT_RANGE",
         Kind("two ports as FIRST-LAST, such as 21000-21999", _port_range),
@@ -139,7 +141,7 @@ class Settings:
     base_dir: Path = _variable(
         "SAGEMAKER_BASE_DIR",
         Kind("a directory", Path),
-        Path("/opt/ml"),
+        Path(sagemaker.OPT_ML),
         "Where SageMaker puts the model (`model/`). Set it to run without root or Docker.",
         note="ours",
     )

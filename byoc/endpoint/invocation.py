@@ -16,15 +16,15 @@ from byoc.deployment.storage import split_uri
 from byoc.endpoint.container_logs import log_group
 from byoc.endpoint.payload import Payload
 from byoc.errors import ByocError, InvocationError, NotFoundError
+from serve import sagemaker
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime.type_defs import InvokeEndpointAsyncOutputTypeDef
 
-__all__ = ["MAX_INLINE_BYTES", "Answer", "Request", "invoke", "invoke_async", "stream"]
+__all__ = ["Answer", "Request", "invoke", "invoke_async", "stream"]
 
-# SageMaker goes on loading a model for 360 s after it has said ModelNotReady.
-MODEL_LOADING_S = 360.0
-MAX_INLINE_BYTES = 128_000
+# SageMaker goes on loading a model for as long after it has said ModelNotReady.
+MODEL_LOADING_S = float(sagemaker.MODEL_LOAD_SECONDS)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 T = TypeVar("T")
 
@@ -133,8 +133,10 @@ def invoke_async(aws: Aws, request: Request, input_location: str | None, patienc
     Raises:
         InvocationError: the request failed (with what the failure object says), or took too long.
     """
-    if input_location is None and len(request.payload.body) > MAX_INLINE_BYTES:
-        size = f"{len(request.payload.body):,} bytes, an asynchronous request takes {MAX_INLINE_BYTES:,}"
+    if input_location is None and len(request.payload.body) > sagemaker.MAX_ASYNC_INLINE_BYTES:
+        size = (
+            f"{len(request.payload.body):,} bytes, an asynchronous request takes {sagemaker.MAX_ASYNC_INLINE_BYTES:,}"
+        )
         raise InvocationError(f"The body has {size}", "Upload it, and give its s3:// address instead of the file.")
     body = {"InputLocation": input_location} if input_location else {"Body": request.payload.body}
     members: Any = request.members("Accept", "CustomAttributes") | body

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from byoc.errors import ConfigurationError, InvocationError
+from serve import sagemaker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, npt.NDArray[Any]]
 
-__all__ = ["BINARY_JSON", "Payload", "as_kserve", "from_file", "guess_content_type", "readable", "save", "tensors"]
+__all__ = ["Payload", "as_kserve", "from_file", "guess_content_type", "readable", "save", "tensors"]
 
-BINARY_JSON = "application/vnd.sagemaker-triton.binary+json;json-header-size="
 NPY = "application/x-npy"
-_SUFFIXES = {".npy": NPY, ".npz": "application/x-npz", ".jsonl": "application/jsonlines", ".json": "application/json"}
+_SUFFIXES = {".npy": NPY, ".npz": "application/x-npz", ".jsonl": "application/jsonlines", ".json": sagemaker.JSON}
 _MAGIC = (
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -62,7 +62,7 @@ def guess_content_type(name: str, body: bytes) -> str:
     magic = next((kind for start, kind in _MAGIC if body.startswith(start)), None)
     if magic:
         return magic
-    return "application/json" if body.lstrip()[:1] in (b"{", b"[") else "application/octet-stream"
+    return sagemaker.JSON if body.lstrip()[:1] in (b"{", b"[") else sagemaker.OCTET_STREAM
 
 
 def as_kserve(
@@ -90,10 +90,10 @@ def as_kserve(
         raise ConfigurationError(f"--kserve json cannot carry this: {error}", "Use --kserve binary.") from error
     body, header_size = InferenceServerClient.generate_request_body([tensor])
     if form == "binary":
-        return Payload(bytes(body), f"{BINARY_JSON}{header_size}")
+        return Payload(bytes(body), f"{sagemaker.BINARY_JSON_PREFIX}{header_size}")
     request = json.loads(body)
     del request["parameters"]["binary_data_output"]  # tritonclient asks for binary outputs whatever the inputs are
-    return Payload(json.dumps(request).encode(), "application/json")
+    return Payload(json.dumps(request).encode(), sagemaker.JSON)
 
 
 def _array(payload: Payload, shape: tuple[int, ...] | None) -> npt.NDArray[Any]:
@@ -115,7 +115,7 @@ def tensors(body: bytes, content_type: str) -> Tensors | None:
     kind = content_type.lower().replace(" ", "")
     if kind.startswith(NPY):
         return {"output": np.load(io.BytesIO(body), allow_pickle=False)}
-    size = re.fullmatch(rf"{re.escape(BINARY_JSON)}(\d+)", kind)
+    size = re.fullmatch(rf"{re.escape(sagemaker.BINARY_JSON_PREFIX)}(\d+)", kind)
     if not size:
         return None
     from tritonclient.http import InferenceServerClient

@@ -14,10 +14,9 @@ from typing import Annotated, Any, Literal
 from botocore.loaders import Loader
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["AsyncInference", "DataCapture", "Specification", "Variant", "Vpc"]
+from serve import sagemaker
 
-MAX_ENVIRONMENT_ENTRIES = 100
-MAX_ENVIRONMENT_BYTES = 1024
+__all__ = ["AsyncInference", "DataCapture", "Specification", "Variant", "Vpc"]
 
 
 @functools.cache
@@ -38,13 +37,13 @@ def _known_instance_type(value: str) -> str:
 
 def _valid_environment(value: dict[str, str]) -> dict[str, str]:
     """Refuse what CreateModel refuses. Values may be secrets: no message quotes one."""
-    if len(value) > MAX_ENVIRONMENT_ENTRIES:
-        raise ValueError(f"{len(value)} entries, SageMaker takes {MAX_ENVIRONMENT_ENTRIES}")
+    if len(value) > sagemaker.MAX_ENVIRONMENT_ENTRIES:
+        raise ValueError(f"{len(value)} entries, SageMaker takes {sagemaker.MAX_ENVIRONMENT_ENTRIES}")
     for name, text in value.items():
         if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name):
             raise ValueError(f"{name!r} is not the name of an environment variable")
-        if max(len(name.encode()), len(text.encode())) > MAX_ENVIRONMENT_BYTES:
-            raise ValueError(f"{name} is longer than {MAX_ENVIRONMENT_BYTES} bytes")
+        if max(len(name.encode()), len(text.encode())) > sagemaker.MAX_ENVIRONMENT_BYTES:
+            raise ValueError(f"{name} is longer than {sagemaker.MAX_ENVIRONMENT_BYTES} bytes")
     return value
 
 

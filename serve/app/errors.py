@@ -10,11 +10,12 @@ from functools import partial
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from serve import sagemaker
+
 __all__ = ["Connection", "RequestError", "as_json", "error_response"]
 
 logger = logging.getLogger("serve.app")
 
-INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
 REASON_BYTES = 1000
 
 
@@ -68,7 +69,7 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.transport is None or request.transport.is_closing():
             return web.Response()  # the caller went away: nobody is left to read it
         response = _response_to(error, request)
-    if response.status >= 500 and request.path != "/ping":
+    if response.status >= 500 and request.path != sagemaker.PING:
         _log(request, response, time.monotonic() - started)
     return response
 
@@ -101,6 +102,6 @@ def _log(request: web.Request, response: web.StreamResponse, seconds: float) -> 
         request.rel_url.raw_path,  # quoted: a line break in a name starts no line of the log
         response.status,
         seconds * 1000,
-        request.headers.get(INFERENCE_ID, "-").encode("ascii", "backslashreplace").decode(),
+        request.headers.get(sagemaker.INFERENCE_ID, "-").encode("ascii", "backslashreplace").decode(),
         reason,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
+from serve import sagemaker
 from serve.app.errors import RequestError
 from serve.codecs import kserve
 from serve.triton import errors as triton_errors
@@ -26,8 +27,8 @@ ERROR_BYTES = 64 * 1024
 
 ACCEPTED = (
     'KServe v2 JSON ({"inputs": [{"name": …, "shape": …, "datatype": …, "data": …}]}), '
-    f"{kserve.BINARY_JSON_PREFIX}N with N bytes of JSON before the tensors, "
-    f"or {kserve.BINARY_JSON_PREFIX}0 with the bytes of the only input, such as a JPEG"
+    f"{sagemaker.BINARY_JSON_PREFIX}N with N bytes of JSON before the tensors, "
+    f"or {sagemaker.BINARY_JSON_PREFIX}0 with the bytes of the only input, such as a JPEG"
 )
 
 # Headers of one connection, what aiohttp sets itself, and the encoding of bodies, which aiohttp has undone.
@@ -70,8 +71,8 @@ class Invocations:
         header_size = kserve.binary_header_size(content_type)
         if header_size is not None:
             return await self._forward(request, model, "infer", request.content.iter_chunked(CHUNK_BYTES), header_size)
-        if content_type.lower().startswith(kserve.BINARY_JSON):
-            raise RequestError(400, f"Content-Type {content_type!r}: expected {kserve.BINARY_JSON_PREFIX}N")
+        if content_type.lower().startswith(sagemaker.BINARY_JSON):
+            raise RequestError(400, f"Content-Type {content_type!r}: expected {sagemaker.BINARY_JSON_PREFIX}N")
         body = await request.read()
         content = _json_object(request, body)
         endpoint = self._endpoint(request, content)
@@ -85,7 +86,7 @@ class Invocations:
         Raises:
             RequestError: it is for none of them.
         """
-        if kserve.EVENT_STREAM in request.headers.get("Accept", ""):
+        if sagemaker.EVENT_STREAM in request.headers.get("Accept", ""):
             return "generate_stream"
         if self.inference_type != "infer":
             return self.inference_type
@@ -122,7 +123,7 @@ class Invocations:
             status = triton_errors.status_of(
                 answer.status, content, generating=endpoint != "infer", killed_for_memory=self.killed_for_memory()
             )
-            return web.Response(status=status, body=content, content_type="application/json")
+            return web.Response(status=status, body=content, content_type=sagemaker.JSON)
 
 
 def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
@@ -153,7 +154,7 @@ def _with_headers(request: web.Request, body: bytes, content: dict[str, object])
         content: what it says.
     """
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
-    added = {k: v for k, v in headers.items() if k.startswith(kserve.SAGEMAKER_HEADER) and k not in content}
+    added = {k: v for k, v in headers.items() if k.startswith(sagemaker.HEADER_PREFIX) and k not in content}
     if not added:
         return body
     start = json.dumps(added)[:-1] + (", " if content else "")
@@ -170,9 +171,9 @@ async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.S
     response = web.StreamResponse(status=answer.status)
     header_size = answer.headers.get(kserve.HEADER_LENGTH)
     response.headers["Content-Type"] = (
-        f"{kserve.BINARY_JSON_PREFIX}{header_size}"
+        f"{sagemaker.BINARY_JSON_PREFIX}{header_size}"
         if header_size is not None
-        else answer.headers.get("Content-Type", "application/json")
+        else answer.headers.get("Content-Type", sagemaker.JSON)
     )
     response.content_length = answer.content_length
     await response.prepare(request)

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from serve import sagemaker
 from serve.app.errors import RequestError
 from serve.app.invocations import Invocations
 from serve.tenants.lifecycle import (
@@ -27,9 +28,6 @@ from serve.triton.control import ControlError
 __all__ = ["ModelRoutes"]
 
 logger = logging.getLogger("serve.app")
-
-PAGE = 100
-TARGET_MODEL = "X-Amzn-SageMaker-Target-Model"
 
 NAME = "{name:[^/]+}"  # aiohttp's own pattern excludes braces
 
@@ -60,11 +58,11 @@ class ModelRoutes:
 
     def register(self, router: web.UrlDispatcher) -> None:
         """Add the routes. A model name is one segment of the path, percent-encoded where it must be."""
-        router.add_route("POST", "/models", self._load)
-        router.add_route("GET", "/models", self._list)
-        router.add_route("GET", f"/models/{NAME}", self._get)
-        router.add_route("DELETE", f"/models/{NAME}", self._unload)
-        router.add_route("POST", f"/models/{NAME}/invoke", self._invoke)
+        router.add_route("POST", sagemaker.MODELS, self._load)
+        router.add_route("GET", sagemaker.MODELS, self._list)
+        router.add_route("GET", f"{sagemaker.MODELS}/{NAME}", self._get)
+        router.add_route("DELETE", f"{sagemaker.MODELS}/{NAME}", self._unload)
+        router.add_route("POST", f"{sagemaker.MODELS}/{NAME}/invoke", self._invoke)
 
     async def _load(self, request: web.Request) -> web.Response:
         name, url = _load_request(await request.read())
@@ -121,7 +119,7 @@ class ModelRoutes:
 
 def _target_model(request: web.Request) -> str:
     """Return the archive that SageMaker names beside the model: for the log, since nobody vouches for it."""
-    return repr(request.headers.get(TARGET_MODEL, "not named"))
+    return repr(request.headers.get(sagemaker.TARGET_MODEL, "not named"))
 
 
 def _status(error: Exception) -> int:
@@ -157,9 +155,9 @@ def _load_request(body: bytes) -> tuple[str, str]:
 
 def _limit(text: str | None) -> int:
     if text is None:
-        return PAGE
-    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= PAGE:
-        raise RequestError(400, f"limit={text!r}: expected a whole number from 1 to {PAGE}")
+        return sagemaker.MODELS_PAGE
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= sagemaker.MODELS_PAGE:
+        raise RequestError(400, f"limit={text!r}: expected a whole number from 1 to {sagemaker.MODELS_PAGE}")
     return int(text)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from serve import sagemaker
 from serve.app.draining import Draining
 from serve.app.errors import Connection, as_json
 from serve.app.invocations import Invocations
@@ -90,7 +91,7 @@ def _add_invocations(app: web.Application, invocations: Invocations, model: str)
     async def invoke(request: web.Request) -> web.StreamResponse:
         return await invocations.invoke(request, model)
 
-    app.router.add_route("POST", "/invocations", invoke)
+    app.router.add_route("POST", sagemaker.INVOCATIONS, invoke)
 
 
 def _listen(runner: web.AppRunner, options: AppOptions) -> Awaitable[asyncio.Server]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from serve import sagemaker
 from serve.app import metrics
 from serve.app.errors import RequestError, error_response
 from serve.app.options import AppOptions
@@ -32,10 +33,10 @@ class SystemRoutes:
 
     def register(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
-        router.add_route("GET", "/ping", self._ping)
-        router.add_route("POST", "/ping", self._ping)
-        router.add_route("GET", "/execution-parameters", self._execution_parameters)
-        router.add_route("GET", "/metrics", self._metrics)
+        router.add_route("GET", sagemaker.PING, self._ping)
+        router.add_route("POST", sagemaker.PING, self._ping)
+        router.add_route("GET", sagemaker.EXECUTION_PARAMETERS, self._execution_parameters)
+        router.add_route("GET", sagemaker.METRICS, self._metrics)
 
     async def _ping(self, _: web.Request) -> web.Response:
         reason = await self._reason_not_ready()
@@ -47,7 +48,7 @@ class SystemRoutes:
             {
                 "MaxConcurrentTransforms": self._options.max_concurrent_transforms,
                 "BatchStrategy": "SINGLE_RECORD",
-                "MaxPayloadInMB": 6,
+                "MaxPayloadInMB": sagemaker.MAX_PAYLOAD_MB,
             }
         )
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from serve import sagemaker
 from serve.codecs import kserve
 from serve.front_door.tenant_map import OUT_OF_MEMORY_KEY
 from serve.triton import errors as triton_errors
@@ -63,8 +64,8 @@ class FrontDoor:
     admin_socket: Path
     tenant_table: Path
     drain_seconds: int
-    body_seconds: int = 60
-    answer_seconds: int = 3600
+    body_seconds: int = sagemaker.ANSWER_SECONDS
+    answer_seconds: int = sagemaker.ASYNC_ANSWER_SECONDS
     threads: int = 1
 
 
@@ -78,12 +79,16 @@ def render(front_door: FrontDoor) -> str:
         quoted_model=None if front_door.model is None else quote(front_door.model, safe=""),
         out_of_memory_key=OUT_OF_MEMORY_KEY,
         dead_process=triton_errors.DEAD_PROCESS,
-        binary_type=kserve.BINARY_JSON,
-        binary_json=kserve.BINARY_JSON_PATTERN,
-        binary_json_prefix=kserve.BINARY_JSON_PREFIX,
-        event_stream=kserve.EVENT_STREAM,
+        binary_type=sagemaker.BINARY_JSON,
+        binary_json=sagemaker.BINARY_JSON_PATTERN,
+        binary_json_prefix=sagemaker.BINARY_JSON_PREFIX,
+        event_stream=sagemaker.EVENT_STREAM,
+        inference_id=sagemaker.INFERENCE_ID,
+        invocations=sagemaker.INVOCATIONS,
+        models=sagemaker.MODELS,
+        ping=sagemaker.PING,
         header_length=kserve.HEADER_LENGTH,
-        header_prefix=kserve.SAGEMAKER_HEADER,
+        header_prefix=sagemaker.HEADER_PREFIX,
         json_object=kserve.JSON_OBJECT,
         kserve_json=kserve.JSON_START,
         out_of_memory=triton_errors.OUT_OF_MEMORY,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from serve import sagemaker
 from serve.app.options import AppOptions, MultiModelOptions
 from serve.front_door import NOISE_OF_THE_END, FrontDoor, render
 from serve.plan.ignored import ignored
@@ -25,15 +26,15 @@ from serve.triton.command import (
 
 __all__ = ["Child", "Machine", "Plan", "make_plan", "named_models"]
 
-# SageMaker kills a container 30 s after SIGTERM.
-DRAIN_SECONDS = 25
+# What is left of the time between SIGTERM and SIGKILL is for tritonserver to unload its models.
+DRAIN_SECONDS = sagemaker.STOP_SECONDS - 5
 
 # One thread of HAProxy passes on what several processors compute. On two processors a second thread makes each request
 # cost half as much again (42 instead of 28 µs).
 PROCESSORS_PER_FRONT_DOOR_THREAD = 4
 
 # Where inner ports are looked for when the platform names no range: the range seen on SageMaker.
-DEFAULT_PORT_RANGE = PortRange(21000, 21999)
+DEFAULT_PORT_RANGE = PortRange(*sagemaker.DEFAULT_SAFE_PORTS)
 
 MIB = 1024 * 1024
 
@@ -387,7 +388,7 @@ def _multi_model_options(
     work = _WorkDir(machine.work_dir)
     return MultiModelOptions(
         triton_grpc=f"127.0.0.1:{_given(ports.grpc)}",
-        models_dir=str(settings.base_dir / "models"),
+        models_dir=str(settings.base_dir / sagemaker.MODELS_SUBDIRECTORY),
         tenant_repository=str(work.tenant_repository),
         records_dir=str(work.tenant_records),
         table=str(work.tenant_table),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from serve import sagemaker
 from serve.front_door.admin import AdminSession
 from serve.plan.make import Child, Plan
 from serve.supervisor.process import Process, exit_status, how_it_ended, reap_orphans
@@ -20,8 +21,8 @@ __all__ = ["supervise"]
 
 logger = logging.getLogger("serve")
 
-# SageMaker sends SIGKILL 30 s after SIGTERM: what the drain leaves of it is for tritonserver to unload its models.
-STOP_SECONDS = 29
+# Just before SageMaker sends SIGKILL. What the drain leaves of it is for tritonserver to unload its models.
+STOP_SECONDS = sagemaker.STOP_SECONDS - 1
 APP_STOP_SECONDS = 2
 
 # Once nothing has been in flight for this long, the connections that are still open are idle.

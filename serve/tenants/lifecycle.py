@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import psutil
 
+from serve import sagemaker
 from serve.front_door.tenant_map import Routes
 from serve.machine.resources import Resources
 from serve.repository import RepositoryError, Tenant, inspect_tenant, names_in_triton
@@ -39,8 +40,8 @@ logger = logging.getLogger("serve.app")
 
 RECOVERY_POLL_SECONDS = 0.2
 
-# SageMaker waits 360 s for the answer to a load or an unload; what a load that failed has left is cleared within them.
-LOAD_SECONDS = 320.0
+# Of the time that SageMaker gives a load or an unload; what a load that failed has left is cleared within it.
+LOAD_SECONDS = sagemaker.MODEL_LOAD_SECONDS - 40.0
 CLEAR_SECONDS = 30.0
 UNLOAD_SECONDS = LOAD_SECONDS + CLEAR_SECONDS
 

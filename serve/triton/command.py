@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve import sagemaker
 from serve.settings import Settings
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 # Which HTTP headers reach models, as request parameters. HAProxy lower-cases header names on the way.
-HEADER_PATTERN = "(?i)x-amzn-sagemaker-.*"
+HEADER_PATTERN = f"(?i){sagemaker.HEADER_PREFIX}.*"
 
 # What tritonserver's HTTP library prints for every connection to a Unix socket, to which Nagle's delay is unknown.
 NOISE_OF_SOCKET = "NODELAY NOT SUPPORTED"

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+from serve import sagemaker
 from serve.triton.client import TritonClient, UnreachableError
 from serve.triton.processes import UnknownCommandLineError, dead_groups, running_instances
 
@@ -13,8 +14,8 @@ __all__ = ["Health"]
 
 Configuration = dict[str, Any]
 
-# SageMaker waits 2 s for an answer to /ping.
-ANSWER_SECONDS = 1.0
+# Well within the time that SageMaker gives /ping.
+ANSWER_SECONDS = sagemaker.PING_SECONDS / 2
 
 # A server that is busy may miss a check; one that is silent for longer is taken for dead.
 SILENCE_SECONDS = 10.0
@@ -43,7 +44,7 @@ class Health:
         try:
             reason = await asyncio.wait_for(self._ask(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
-            return self._when_silent("no answer within 1 s")
+            return self._when_silent(f"no answer within {ANSWER_SECONDS:g} s")
         except UnreachableError as error:
             return self._not_up() if error.refused else self._when_silent(str(error))
         self._last_answer, self._last_reason = time.monotonic(), reason

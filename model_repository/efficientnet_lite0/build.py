@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import checkpoint
 import numpy as np
@@ -95,7 +95,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(value, name))
         return name
 
-    def node(self, operation: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def node(self, operation: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add one ONNX operation."""
         self.nodes.append(helper.make_node(operation, inputs, [output], name=output, **attributes))
         return output

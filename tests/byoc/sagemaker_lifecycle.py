@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import FakeEndpoint, SageMakerModelBackend, sagemaker_backends
 
 __all__ = ["Lifecycle", "RefusedError"]
@@ -23,10 +23,17 @@ class RefusedError(Exception):
 
 @dataclass
 class _Pending:
-    """What an endpoint is about to become, after `looks` more looks at it."""
+    """What an endpoint is about to become, after `looks` more looks at it.
+
+    Attributes:
+        looks: how many more times it is in progress.
+        config: the endpoint configuration that it then has; None: it is deleted.
+        retained: variants, by name, whose instance counts an update keeps.
+    """
 
     looks: int
     config: str | None
+    retained: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -79,10 +86,11 @@ class Lifecycle:
             raise RefusedError(f"Cannot update failed endpoint {request['EndpointName']!r}")
         if request["EndpointConfigName"] not in backend.endpoint_configs:
             raise RefusedError(f"Could not find endpoint configuration {request['EndpointConfigName']!r}")
-        kept = {variant["VariantName"]: variant for variant in endpoint.production_variants}
-        endpoint.retained_variants = kept if request.get("RetainAllVariantProperties") else {}
         endpoint.endpoint_status = "Updating"
         self._begin(backend.region_name, endpoint, request["EndpointConfigName"])
+        if request.get("RetainAllVariantProperties"):
+            retained = {variant["VariantName"]: variant for variant in endpoint.production_variants}
+            self._pending[backend.region_name, endpoint.endpoint_name].retained = retained
         return {"EndpointArn": endpoint.arn}
 
     def _DeleteEndpoint(self, backend: SageMakerModelBackend, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
@@ -105,7 +113,7 @@ class Lifecycle:
         pending.looks -= 1
         if pending.looks < 0:
             del self._pending[backend.region_name, name]
-            self._end(backend, backend.endpoints[name], pending.config)
+            self._end(backend, backend.endpoints[name], pending)
 
     def _at_rest(self, backend: SageMakerModelBackend, name: str) -> FakeEndpoint:
         if name not in backend.endpoints:
@@ -115,25 +123,25 @@ class Lifecycle:
         endpoint: FakeEndpoint = backend.endpoints[name]
         return endpoint
 
-    def _end(self, backend: SageMakerModelBackend, endpoint: FakeEndpoint, config: str | None) -> None:
+    def _end(self, backend: SageMakerModelBackend, endpoint: FakeEndpoint, pending: _Pending) -> None:
         """What was in progress has ended."""
-        if config is None:
+        if pending.config is None:
             del backend.endpoints[endpoint.endpoint_name]
             return
         failure = self.failures.pop(0) if self.failures else None
         created = endpoint.endpoint_status == "Creating"
-        endpoint.failure_reason = failure
+        endpoint.failure_reason = failure  # type: ignore[assignment]  # moto's endpoints never fail
         endpoint.endpoint_status = "Failed" if failure and created else "InService"
         if failure is None and not created:
-            endpoint.endpoint_config_name = config
-            variants = backend.endpoint_configs[config].production_variants
+            endpoint.endpoint_config_name = pending.config
+            variants = backend.endpoint_configs[pending.config].production_variants
             endpoint.production_variants = endpoint._process_production_variants(variants)
-            _retain(endpoint)
+            _retain(endpoint, pending.retained)
 
 
-def _retain(endpoint: FakeEndpoint) -> None:
+def _retain(endpoint: FakeEndpoint, retained: dict[str, dict[str, Any]]) -> None:
     """Give the variants the instance counts that the update was asked to retain."""
     for variant in endpoint.production_variants:
-        before = endpoint.retained_variants.get(variant["VariantName"])
+        before = retained.get(variant["VariantName"])
         if before:
             variant["DesiredInstanceCount"] = variant["CurrentInstanceCount"] = before["DesiredInstanceCount"]

@@ -20,7 +20,7 @@ TARGET = Path(__file__).parent / "1" / "model.dali"
 def gpu() -> int | None:
     """Return the first GPU's number, or None where there is none."""
     try:
-        return 0 if backend.GetCUDADeviceCount() > 0 else None  # type: ignore[attr-defined]  # not in its stub
+        return 0 if backend.GetCUDADeviceCount() > 0 else None
     except RuntimeError:  # no driver
         return None
 

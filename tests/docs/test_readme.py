@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSRequest
 
-from tests.serving import RunningServe, running_serve
+from tests.docs.examples import LOCAL, examples, page, printed_labels, promised_labels, section
+from tests.serving import RunningServe
 from tests.triton import ROOT
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LOCAL = "http://localhost:8080"
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServe]:
-    base_dir = tmp_path_factory.mktemp("ml")
-    (base_dir / "model").symlink_to(ROOT / "model_repository", target_is_directory=True)
-    with running_serve(base_dir, {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "image_classification"}) as serve:
-        yield serve
+README = page("README.md")
+CALLS = section(README, "Call it")
 
 
 @pytest.fixture
@@ -39,56 +31,45 @@ def endpoint(classifier: RunningServe, monkeypatch: pytest.MonkeyPatch) -> Runni
     return classifier
 
 
-def examples(language: str) -> dict[str, str]:
-    """Return the code blocks of “Call it”: what the paragraph before each starts with in bold → code."""
-    section = README.split("## Call it")[1].split("\n## ")[0]
-    found = re.findall(r"\*\*(.*?)\*\*(?:(?!```).)*?```(\w+)\n(.*?)```", section, flags=re.DOTALL)
-    return {title.strip("`. "): code for title, tongue, code in found if tongue == language}
+def test_there_is_an_example_in_each_language() -> None:
+    assert list(examples(CALLS, "sh")) == ["KServe JSON"]
+    assert list(examples(CALLS, "python")) == ["boto3"]
 
 
-def test_there_is_an_example_of_every_form() -> None:
-    assert list(examples("sh")) == ["KServe JSON", "The bare image", "Binary+json"]
-    assert list(examples("python")) == ["tritonclient", "boto3"]
-
-
-@pytest.mark.parametrize(
-    ("title", "label"),
-    [("KServe JSON", '"Egyptian cat"'), ("The bare image", "espresso\n"), ("Binary+json", '"missile"')],
-)
-def test_shell_example(classifier: RunningServe, title: str, label: str) -> None:
-    code = examples("sh")[title].replace(LOCAL, classifier.url)
+def test_shell_example(classifier: RunningServe) -> None:
+    code = examples(CALLS, "sh")["KServe JSON"].replace(LOCAL, classifier.url)
     assert classifier.url in code
     done = subprocess.run(["bash", "-euc", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert label in done.stdout
+    assert '"Egyptian cat"' in done.stdout
 
 
-def printed_labels(output: str) -> list[str]:
-    return [line.rpartition("  ")[2] for line in output.splitlines()]
-
-
-@pytest.mark.parametrize(("title", "count"), [("tritonclient", 5), ("boto3", 1)])
-def test_python_example(
-    endpoint: RunningServe,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    title: str,
-    count: int,
-) -> None:
-    """Each prints the labels that `make run` is said to print. Probabilities may differ a little among processors."""
+@pytest.mark.usefixtures("endpoint")
+def test_python_example(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
-    exec(examples("python")[title].replace(LOCAL, endpoint.url), {})
-    promised = README.split("chelsea.jpg:\n")[1].split("\n```")[0]
-    assert printed_labels(capsys.readouterr().out) == printed_labels(promised)[:count]
+    exec(examples(CALLS, "python")["boto3"], {})
+    assert printed_labels(capsys.readouterr().out) == promised_labels()[:1]
 
 
 @pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name
+    "file",
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").glob("*/*.md"))],
+    ids=lambda file: str(file.relative_to(ROOT)),
 )
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
-    missing = [target for target in targets if not (page.parent / target).exists()]
+def test_links_between_pages_lead_somewhere(file: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", file.read_text(encoding="utf-8"))
+    missing = [link for link in links if not leads_somewhere((file.parent / link[0]) if link[0] else file, link[1])]
     assert missing == []
+
+
+def leads_somewhere(target: Path, anchor: str) -> bool:
+    return target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
+
+
+def anchors(text: str) -> set[str]:
+    """Return what GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_make_targets_that_are_named_exist() -> None:

@@ -12,6 +12,7 @@ from http import HTTPStatus
 import pytest
 from aiohttp import web
 
+from serve import sagemaker
 from serve.app import models, server, system
 from serve.front_door import FrontDoor
 from serve.front_door.configuration import ERRORS
@@ -82,7 +83,7 @@ def test_limits_are_those_of_the_code() -> None:
     assert f"| {defaults['answer_seconds']:,} s (504)" in limits
     assert f"| {lifecycle.LOAD_SECONDS:.0f} s, {lifecycle.UNLOAD_SECONDS:.0f} s |" in limits
     assert f"{make.DRAIN_SECONDS} s |" in limits
-    assert f"(1 to {models.PAGE})" in PAGE
+    assert f"(1 to {sagemaker.MODELS_PAGE})" in PAGE
     assert server.BODY_BYTES == 1024**3
     assert "| 1 GiB (413) |" in limits
 

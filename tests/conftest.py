@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.grouping import group_of, length_of, starts_server
 from tests.serving import RunningServe
 from tests.triton import ROOT
 
@@ -15,6 +16,19 @@ from tests.triton import ROOT
 def cat() -> bytes:
     """A photograph of a cat, as a JPEG file."""
     return (ROOT / "examples" / "photographs" / "chelsea.jpg").read_bytes()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server, group what shares one, and let the longest start first (tests/grouping.py)."""
+    tests = [item for item in items if isinstance(item, pytest.Function)]
+    for test in tests:
+        if group := group_of(test):
+            test.add_marker(pytest.mark.xdist_group(group))
+        if starts_server(test):
+            test.add_marker("server")
+    tests.sort(key=length_of)
+    items[:] = tests
 
 
 @pytest.hookimpl(wrapper=True)

@@ -19,7 +19,7 @@ def test_downloads_have_bars_on_a_terminal_and_no_lines_in_a_log(tmp_path: Path,
     python.parent.mkdir()
     python.write_text('#!/bin/sh\necho "$@" >"$0.arguments"\n')
     python.chmod(0o755)
-    command = ["make", "--eval", "probe: ; @$(PIP_INSTALL) six", f"VENV={tmp_path}", "probe"]
+    command = ["make", "--eval", "probe: ; @$(call PIP_INSTALL,$(VENV)) six", f"VENV={tmp_path}", "probe"]
     main, other = pty.openpty()
     try:
         output = other if terminal else subprocess.DEVNULL

@@ -195,7 +195,11 @@ def test_refuses_links_in_a_ready_archive(tmp_path: Path) -> None:
         read(write_tar(tmp_path / "model.tar.gz", link))
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", gzip.compress(b"no tar")[:-3], gzip.compress(b"x" * 600)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\x03\x04", gzip.compress(b"no tar")[:-3], gzip.compress(b"x" * 600)],
+    ids=["empty", "zip", "gzip that is cut short", "gzip of no tar"],
+)
 def test_refuses_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model.tar.gz").write_bytes(content)
     with pytest.raises(ArchiveError, match=r"not a readable \.tar\.gz|holds no model"):

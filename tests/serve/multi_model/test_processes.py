@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from serve.triton.processes import STUB, Instance, await_end, dead_groups, kill, running_instances
+from tests.serve.processes import await_true
 
 
 @pytest.fixture
@@ -28,8 +29,10 @@ def stub(directory: Path, model: str, name: str, file: str = "model.py") -> Iter
     numbers = ["1048576", "1048576", "1", "/backends/python", "336"]
     arguments = [str(directory / STUB), str(path), "region", *numbers, name, "DEFAULT"]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE) as process:
+        started = psutil.Process(process.pid)
         try:
-            yield psutil.Process(process.pid)
+            await_true(lambda: started.cmdline() == arguments, "its command line is there to be read")
+            yield started
         finally:
             process.kill()
 

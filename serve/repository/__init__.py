@@ -1,24 +1,37 @@
-"""Model repositories: what lies in a model directory, and how Triton gets to see it."""
+"""Model repositories: what lies in a model directory, whether it can be served, and how Triton gets to see it."""
 
-from serve.repository.archives import Tenant, inspect_tenant, install_tenant, names_in_triton
-from serve.repository.config import read_config, write_config
-from serve.repository.layout import Model, Repository, RepositoryError, find_models, inspect_repository, is_junk
-from serve.repository.selection import select_models
-from serve.repository.staging import stage_for_cpu
+from serve.repository.archives import Tenant, inspect_tenant
+from serve.repository.config import InstanceGroup, ModelConfig, config_from_triton, read_config
+from serve.repository.findings import Finding, RepositoryError, refusal
+from serve.repository.layout import find_models, is_junk, is_model
+from serve.repository.model import Model
+from serve.repository.names import names_in_triton
+from serve.repository.processes import Runtime, instances, processes, processes_by_group
+from serve.repository.selection import Repository, inspect_repository, inspect_shared_models
+from serve.repository.staging import install_tenant, stage_for_cpu
 
 __all__ = [
+    "Finding",
+    "InstanceGroup",
     "Model",
+    "ModelConfig",
     "Repository",
     "RepositoryError",
+    "Runtime",
     "Tenant",
+    "config_from_triton",
     "find_models",
     "inspect_repository",
+    "inspect_shared_models",
     "inspect_tenant",
     "install_tenant",
+    "instances",
     "is_junk",
+    "is_model",
     "names_in_triton",
+    "processes",
+    "processes_by_group",
     "read_config",
-    "select_models",
+    "refusal",
     "stage_for_cpu",
-    "write_config",
 ]

@@ -1,59 +1,84 @@
-"""Which models of a directory Triton is to load, checked before anything is started."""
+"""The models of a single-model endpoint, and those that an image shares: which are loaded, checked before any start."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from serve.repository.checks import mistakes
-from serve.repository.config import backend, called_models, instances, names_gpu, read_config
-from serve.repository.layout import Model, Repository, RepositoryError
+from serve.repository.findings import Finding, RepositoryError, errors, warnings
+from serve.repository.layout import EXPECTED, tree
+from serve.repository.model import Model
+from serve.repository.rules import Context, check, look
 
-__all__ = ["select_models"]
+__all__ = ["Repository", "inspect_repository", "inspect_shared_models"]
+
+# For these it helps to see what a model directory looks like.
+LAYOUT_CODES = frozenset({"config-at-root", "no-model", "no-default-model", "unknown-default-model"})
 
 
-def select_models(repository: Repository, names: Iterable[str], gpus: int) -> Repository:
-    """Return the repository with the named models, and all that they call, directly or not, as those to load.
+@dataclass(frozen=True)
+class Repository:
+    """A model directory that can be served.
+
+    Attributes:
+        directory: the directory.
+        default_model: the name of the model that `/invocations` runs; None for models that tenants share.
+        models: the names of all models in it, sorted.
+        loaded: those of them that Triton is to load: at the start or, shared ones, once a tenant uses them.
+        warnings: what is wrong with the others, and what does no harm.
+    """
+
+    directory: Path
+    default_model: str | None
+    models: tuple[str, ...]
+    loaded: tuple[Model, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+
+def inspect_repository(
+    directory: Path, default_model: str | None = None, load_models: tuple[str, ...] = ()
+) -> Repository:
+    """Find the models of a single-model endpoint, and check them.
+
+    The default model, `load_models`, and all that they call, directly or not, are loaded.
 
     Args:
-        repository: the directory.
-        names: models of it.
-        gpus: number of GPUs of this machine.
+        directory: what SageMaker extracts to `/opt/ml/model`.
+        default_model: the model that was asked for, or None for the only one.
+        load_models: further models to load.
 
     Raises:
-        RepositoryError: one of these models has a mistake, or calls a model that is not in the directory.
+        RepositoryError: it can't be served; the findings say why.
     """
-    loaded: dict[str, Model] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop(0)
-        if name not in loaded:
-            model = repository.directory / name
-            config = read_config(model)
-            _check(repository, model, config)
-            count = instances(model, config, gpus)
-            loaded[name] = Model(name, backend(model, config), count, any(map(names_gpu, config.instance_group)))
-            waiting += called_models(config)
-    others = (name for name in repository.models if name not in loaded)
-    return replace(repository, loaded=tuple(loaded.values()), warnings=tuple(_unreadable(repository, others)))
+    if not directory.is_dir():
+        finding = Finding("no-model", "error", "it does not exist", "mount or extract the model archive there")
+        raise RepositoryError(f"the model directory {directory}", [finding])
+    context = look("single", directory, default_model, load_models)
+    found = _checked(context, f"the model directory {directory}")
+    return _repository(context, found, default_model or context.names[0])
 
 
-def _check(repository: Repository, model: Path, config: Any) -> None:
-    for mistake in mistakes(model.name, model, config):
-        raise RepositoryError(f"{model / 'config.pbtxt'}: {mistake}")
-    for called in called_models(config):
-        if called not in repository.models:
-            raise RepositoryError(
-                f"{model / 'config.pbtxt'}: {model.name} calls the model {called!r}, which is not in the model "
-                f"directory, expected one of {', '.join(repository.models)}"
-            )
+def inspect_shared_models(directory: Path) -> Repository:
+    """Find the models that the image shares among tenants, if any, and check all of them.
+
+    Raises:
+        RepositoryError: one of them can't be served; the findings say why.
+    """
+    if not directory.is_dir():
+        return Repository(directory, None, ())
+    context = look("shared", directory)
+    return _repository(context, _checked(context, f"the directory of shared models {directory}"), None)
 
 
-def _unreadable(repository: Repository, names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        try:
-            read_config(repository.directory / name)
-        except RepositoryError as error:
-            yield f"{error} (the model is not loaded)"
+def _checked(context: Context, subject: str) -> tuple[Finding, ...]:
+    findings = check(context)
+    if found := errors(findings):
+        expected = f"\nExpected:\n{EXPECTED.format(name=context.root.name)}"
+        helps = any(finding.code in LAYOUT_CODES for finding in found)
+        raise RepositoryError(subject, findings, f"Found:\n{tree(context.root)}{expected if helps else ''}")
+    return findings
+
+
+def _repository(context: Context, findings: tuple[Finding, ...], default_model: str | None) -> Repository:
+    loaded = tuple(context.models[name] for name in context.loaded)
+    return Repository(context.root, default_model, context.names, loaded, warnings(findings))

@@ -1,21 +1,29 @@
-"""Makes an archive that was written for a GPU servable where there is none.
+"""Models with a rewritten config.pbtxt: those that ask for a GPU where there is none, and those of tenants.
 
-Triton refuses `KIND_GPU` on a machine without a GPU. The model directory is read-only, so the models that say it are
-staged: a directory of symlinks to the original files, with a `config.pbtxt` that says `KIND_CPU`.
+The model directory is read-only, so such models are staged: a directory of symlinks to the original files, beside the
+new config.pbtxt. Triton refuses `KIND_GPU` on a machine without a GPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig as ConfigMessage
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 
-from serve.repository.config import names_gpu, read_config, write_config
-from serve.repository.layout import Repository, is_junk
+from serve.repository.archives import Tenant
+from serve.repository.config import parse_message
+from serve.repository.layout import CONFIG, is_junk
+from serve.repository.names import SEPARATOR
+from serve.repository.selection import Repository
 
-__all__ = ["place_on_cpu", "stage_for_cpu"]
+__all__ = ["TENANT_PREFIX", "install_tenant", "stage_for_cpu"]
+
+# The parameter that serve adds: what a Python model puts before the name of a model of its own archive to call it.
+TENANT_PREFIX = "sagemaker.tenant_prefix"
 
 
 def stage_for_cpu(repository: Repository, destination: Path) -> Repository:
@@ -25,25 +33,54 @@ def stage_for_cpu(repository: Repository, destination: Path) -> Repository:
         The same models with the same default, in `destination`. Every file but the rewritten config.pbtxt is a symlink.
     """
     destination.mkdir(parents=True)
-    to_rewrite = {model.name for model in repository.loaded if model.wants_gpu}
+    to_rewrite = {model.name for model in repository.loaded if model.config.wants_gpu}
     for name in repository.models:
         source, target = repository.directory / name, destination / name
         if name not in to_rewrite:
             target.symlink_to(source.resolve(), target_is_directory=True)
             continue
-        target.mkdir()
-        for entry in source.iterdir():
-            if not is_junk(entry.name) and entry.name != "config.pbtxt":
-                (target / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
-        config = read_config(source)
-        place_on_cpu(config)
-        write_config(target, config)
+        message = parse_message(source)
+        _place_on_cpu(message)
+        _stage(source, target, message)
     return replace(repository, directory=destination)
 
 
-def place_on_cpu(config: Any) -> None:
-    """Move the instance groups of an `inference.ModelConfig` message that ask for a GPU to the CPU."""
-    for group in config.instance_group:
-        if names_gpu(group):
+def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *, on_cpu: bool) -> None:
+    """Write a tenant's models into Triton's repository: symlinks to its files, and a rewritten config.pbtxt each.
+
+    Args:
+        tenant: the archive.
+        names: what each of its models is called, from `names_in_triton`.
+        repository: where to write.
+        on_cpu: move instance groups that ask for a GPU to the CPU.
+
+    Raises:
+        OSError: the disk is full, or the repository can't be written.
+        RepositoryError: a configuration is not valid any more.
+    """
+    for model in tenant.models:
+        message = parse_message(model.directory)
+        message.name = names[model.name]
+        for step in message.ensemble_scheduling.step:
+            step.model_name = names.get(step.model_name, step.model_name)
+        message.parameters[TENANT_PREFIX].string_value = f"{names[tenant.entry]}{SEPARATOR}"
+        for group in message.instance_group:
+            group.ClearField("name")  # Triton then names it after the model, which no other tenant has
+        if on_cpu:
+            _place_on_cpu(message)
+        _stage(model.directory, repository / names[model.name], message)
+
+
+def _stage(source: Path, target: Path, message: ConfigMessage) -> None:
+    target.mkdir(parents=True)
+    for entry in source.iterdir():
+        if not is_junk(entry.name) and entry.name != CONFIG:
+            (target / entry.name).symlink_to(entry.resolve(), target_is_directory=entry.is_dir())
+    (target / CONFIG).write_text(text_format.MessageToString(message), encoding="utf-8")
+
+
+def _place_on_cpu(message: ConfigMessage) -> None:
+    for group in message.instance_group:
+        if group.kind == ModelInstanceGroup.KIND_GPU or group.gpus:
             group.kind = ModelInstanceGroup.KIND_CPU
             del group.gpus[:]

@@ -1,0 +1,51 @@
+"""What a tenant's models are called in Triton, which has one flat space of names.
+
+A tenant's entry model, the one that an invocation runs, gets the tenant's name, and every other model of its archive
+gets that name as a prefix, so that two tenants can have models of the same name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import count
+
+from serve.repository.archives import Tenant
+
+__all__ = ["SEPARATOR", "names_in_triton"]
+
+SEPARATOR = "--"
+PLAIN_NAME = re.compile(r"(?!.*_[0-9a-f]{16}$)[0-9A-Za-z][0-9A-Za-z._-]{0,99}")  # and unlike those of _digest
+
+
+def names_in_triton(
+    name: str, tenant: Tenant, shared_models: frozenset[str] = frozenset(), taken: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """Return what each model of a tenant is called in Triton.
+
+    Args:
+        name: what SageMaker calls the tenant; any text without "/".
+        tenant: its archive.
+        shared_models: the names of the models that the image shares.
+        taken: further names that can't be used.
+    """
+    entry = _plain(name) if name not in shared_models and SEPARATOR not in name else _digest(name)
+    for attempt in count(1):
+        names = {
+            model.name: entry if model.name == tenant.entry else f"{entry}{SEPARATOR}{_plain(model.name)}"
+            for model in tenant.models
+        }
+        if taken.isdisjoint(names.values()):
+            break
+        entry = _digest(f"{name}/{attempt}")
+    return names
+
+
+def _plain(name: str) -> str:
+    return name if PLAIN_NAME.fullmatch(name) else _digest(name)
+
+
+def _digest(name: str) -> str:
+    """Return a name that Triton, its URLs and the file system take, and that no other name has."""
+    readable = re.sub(r"[^0-9A-Za-z]+", "_", name)[:40]
+    return f"{readable}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -1,0 +1,48 @@
+"""What a model directory and a tenant's archive must be like: one rule a file, the same for `serve` and `byoc pack`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from serve.repository.findings import Finding
+from serve.repository.rules.absent_model import absent_model
+from serve.repository.rules.circle import circle
+from serve.repository.rules.config_at_root import config_at_root
+from serve.repository.rules.context import Context, look
+from serve.repository.rules.default_model import default_model
+from serve.repository.rules.file_outside import file_outside
+from serve.repository.rules.invalid_config import invalid_config
+from serve.repository.rules.link_outside import link_outside
+from serve.repository.rules.no_entry import no_entry
+from serve.repository.rules.no_model import no_model
+from serve.repository.rules.no_version import no_version
+from serve.repository.rules.python_code import python_code
+from serve.repository.rules.required_memory import required_memory
+from serve.repository.rules.step_never_runs import step_never_runs
+from serve.repository.rules.tensor_written_twice import tensor_written_twice
+
+__all__ = ["RULES", "Context", "Rule", "check", "link_outside", "look"]
+
+Rule = Callable[[Context], Iterator[Finding]]
+
+# In the order in which a reader wants to be told. `link_outside` is not among them: it comes before anything is read.
+RULES: tuple[Rule, ...] = (
+    config_at_root,
+    no_model,
+    default_model,
+    invalid_config,
+    no_entry,
+    circle,
+    absent_model,
+    no_version,
+    python_code,
+    file_outside,
+    tensor_written_twice,
+    step_never_runs,
+    required_memory,
+)
+
+
+def check(context: Context) -> tuple[Finding, ...]:
+    """Return everything that is wrong with the models of a directory."""
+    return tuple(finding for rule in RULES for finding in rule(context))

@@ -1,0 +1,38 @@
+"""Calls to models that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from serve.repository.findings import Finding
+from serve.repository.model import Model
+from serve.repository.rules.context import Context
+
+
+__all__ = ["absent_model"]
+
+
+def absent_model(context: Context) -> Iterator[Finding]:
+    """Find calls to models that are neither in the directory nor, from a tenant, shared by the image.
+
+    Where the shared models are not known, a call to another model than the archive's own is a warning.
+    """
+    for model in context.models.values():
+        for called in model.config.called_models:
+            if called not in context.names and called not in (context.shared or ()):
+                yield _finding(context, model, called)
+
+
+def _finding(context: Context, model: Model, called: str) -> Finding:
+    calls = f"{model} calls the model {called!r}, which is"
+    if context.origin != "tenant":
+        remedy = f"expected one of {', '.join(context.names)}"
+        return context.error(model, "absent-model", f"{calls} not in the model directory", remedy)
+    own = ", ".join(str(one) for one in context.models.values())
+    if context.shared is None:
+        message, remedy = f"{calls} not in the archive ({own})", f"the image must share a model {called!r}"
+        return replace(context.error(model, "absent-model", message, remedy), severity="warning")
+    offered = ", ".join(sorted(context.shared)) or "none"
+    message = f"{calls} neither in the archive ({own}) nor shared by the image ({offered})"
+    return context.error(model, "absent-model", message, "add it to the archive, or correct the name")

@@ -1,0 +1,43 @@
+"""Model files that a configuration looks for where they must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from serve.repository.findings import Finding
+from serve.repository.model import Model
+from serve.repository.rules.context import Context
+
+
+__all__ = ["file_outside"]
+
+
+def file_outside(context: Context) -> Iterator[Finding]:
+    """Find file names that lead out of the version directory of a tenant's model, or out of any model directory.
+
+    A tenant's models are linked into Triton's repository, from where such a name would lead to another tenant.
+    """
+    for model in context.models.values():
+        for key, file in _files(model):
+            if _leads_out(file, levels=0 if context.origin == "tenant" else 2):
+                message = f"{key} of {model} is {file!r}"
+                remedy = "expected a file in its version directory, without '..'"
+                yield context.error(model, "file-outside", message, remedy)
+
+
+def _files(model: Model) -> Iterator[tuple[str, str]]:
+    yield "default_model_filename", model.config.default_model_filename
+    for capability, file in model.config.cc_model_filenames.items():
+        yield f"cc_model_filenames[{capability}]", file
+
+
+def _leads_out(file: str, levels: int) -> bool:
+    """Tell whether a path leaves the directory so many levels above the one that it starts from."""
+    path = PurePosixPath(file)
+    depth = levels
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0 or (part == ".." and levels == 0):
+            return True
+    return path.is_absolute()

@@ -1,0 +1,36 @@
+"""Symlinks that lead out of a tenant's archive, to the files of another tenant or of the container."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from serve.repository.findings import Finding
+
+__all__ = ["link_outside"]
+
+
+def link_outside(archive: Path) -> Iterator[Finding]:
+    """Find symlinks that lead out of an archive, or nowhere.
+
+    Comes before anything of the archive is read, so that nothing of what they lead to is shown to anybody.
+
+    Args:
+        archive: its directory, resolved.
+    """
+    for parent, directories, files in os.walk(archive):
+        for path in (Path(parent, name) for name in (*directories, *files)):
+            if path.is_symlink() and (reason := _reason(path, archive)):
+                place = PurePosixPath(path.relative_to(archive))
+                message = f"this is a symlink to {path.readlink()}, {reason}"
+                yield Finding("link-outside", "error", message, "pack the file itself", place)
+
+
+def _reason(link: Path, archive: Path) -> str | None:
+    """Return what is wrong with a link, or None."""
+    try:
+        target = link.resolve()
+    except (OSError, RuntimeError) as error:
+        return f"which leads nowhere ({error})"
+    return None if target.is_relative_to(archive) else "which is outside of the archive"

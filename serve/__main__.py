@@ -12,13 +12,12 @@ from pathlib import Path
 
 from serve import sagemaker
 from serve.machine.inspect import inspect_machine, is_free
-from serve.plan.make import Plan, make_plan, named_models
+from serve.plan.make import Plan, make_plan
 from serve.repository import (
     Repository,
     RepositoryError,
-    find_models,
     inspect_repository,
-    select_models,
+    inspect_shared_models,
     stage_for_cpu,
 )
 from serve.settings import Settings, SettingsError
@@ -63,19 +62,17 @@ def main() -> None:
 def _plan(work_dir: Path) -> Plan:
     settings = Settings.from_environment(os.environ)
     machine = inspect_machine(work_dir, settings.install_dir)
-    repository = _repository(settings, machine.gpus)
-    if machine.gpus == 0 and any(model.wants_gpu for model in repository.loaded):
+    repository = _repository(settings)
+    if machine.gpus == 0 and any(model.config.wants_gpu for model in repository.loaded):
         repository = stage_for_cpu(repository, work_dir / "models")
     return make_plan(settings, repository, machine)
 
 
-def _repository(settings: Settings, gpus: int) -> Repository:
-    if not settings.multi_model:
-        repository = inspect_repository(settings.base_dir / sagemaker.MODEL_SUBDIRECTORY, settings.default_model_name)
-        return select_models(repository, named_models(settings, repository), gpus)
-    shared = settings.shared_models_dir
-    names = find_models(shared) if shared.is_dir() else ()
-    return select_models(Repository(shared, None, names), names, gpus)
+def _repository(settings: Settings) -> Repository:
+    if settings.multi_model:
+        return inspect_shared_models(settings.shared_models_dir)
+    directory = settings.base_dir / sagemaker.MODEL_SUBDIRECTORY
+    return inspect_repository(directory, settings.default_model_name, settings.load_models)
 
 
 def _check_start(plan: Plan) -> None:

@@ -1,94 +1,90 @@
-"""Would `serve` load it? Asks the code that will, about an outline: the tree with every file empty but config.pbtxt."""
+"""Would `serve` load it? Asks the code that will."""
 
 from __future__ import annotations
 
-import io
-import shutil
-import tarfile
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from byoc.archive.entries import Entry
 from byoc.errors import ArchiveError
-from serve.repository import RepositoryError, find_models, inspect_repository, inspect_tenant, read_config
+from serve.repository import Finding, RepositoryError, inspect_repository, inspect_tenant, refusal
 
-__all__ = ["CONFIG", "check_entries", "check_tar"]
+__all__ = ["Checked", "MultiModel", "SingleModel", "check", "outline_directory"]
 
-CONFIG = "config.pbtxt"
-_CONFIG_BYTES = 1 << 20
-_DEFAULT_MODEL_REMEDY = "Here that is --default-model, or the same variable under `environment:` in endpoint.yaml."
+_REMEDY = "Here that is {}, or the same variable under `environment:` in endpoint.yaml."
+_OPTIONS: dict[str, str] = {
+    "no-default-model": "--default-model",
+    "unknown-default-model": "--default-model",
+    "unknown-load-model": "--load-model",
+}
 
 
-def check_entries(found: Iterable[Entry], shown: Path, default_model: str | None, *, tenant: bool) -> tuple[str, ...]:
-    """The names of the models among `found`.
+@dataclass(frozen=True)
+class SingleModel:
+    """An endpoint that serves one archive.
+
+    Attributes:
+        default_model: the model that `/invocations` runs; None for the only one.
+        load_models: further models that are loaded, as SAGEMAKER_TRITON_LOAD_MODELS names them.
+    """
+
+    default_model: str | None = None
+    load_models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MultiModel:
+    """An endpoint that serves many archives.
+
+    Attributes:
+        shared_models: the models that its image shares among them; None if they are not known.
+    """
+
+    shared_models: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `serve` says of an archive that it would load.
+
+    Attributes:
+        models: the names of its models.
+        warnings: what might be wrong.
+    """
+
+    models: tuple[str, ...]
+    warnings: tuple[Finding, ...]
+
+
+@contextmanager
+def outline_directory(shown: Path) -> Iterator[Path]:
+    """Lend an empty directory with the name of what the user knows as `shown`."""
+    with TemporaryDirectory(prefix="byoc-") as scratch:
+        outline = Path(scratch) / shown.resolve().name
+        outline.mkdir()
+        yield outline
+
+
+def check(outline: Path, shown: Path, endpoint: SingleModel | MultiModel) -> Checked:
+    """Check the outline of an archive.
 
     Args:
-        found: what is to be packed.
+        outline: its directory.
         shown: what the user knows it as.
-        default_model: the model that `/invocations` runs; None for the only one.
-        tenant: it is one of the archives of a multi-model endpoint.
+        endpoint: what it is for.
 
     Raises:
         ArchiveError: `serve` would refuse it; says why.
     """
-    with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
-        outline = Path(scratch) / shown.resolve().name
-        outline.mkdir()
-        for name, path in found:
-            if path.is_dir():
-                (outline / name).mkdir()
-            elif path.name == CONFIG:
-                shutil.copyfile(path, outline / name)
-            else:
-                (outline / name).touch()
-        return _check(outline, shown, default_model, tenant=tenant)
-
-
-def check_tar(stream: io.BufferedIOBase, shown: Path, default_model: str | None, *, tenant: bool) -> tuple[str, ...]:
-    """The same for a tar file, which is read to its last member; raises tarfile.TarError too."""
-    with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
-        outline = Path(scratch) / shown.resolve().name
-        outline.mkdir()
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                _outline_member(tar, member, outline, shown)
-        return _check(outline, shown, default_model, tenant=tenant)
-
-
-def _outline_member(tar: tarfile.TarFile, member: tarfile.TarInfo, outline: Path, shown: Path) -> None:
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-        remedy = "SageMaker takes plain files and directories inside the archive only; `byoc pack` makes such."
-        raise ArchiveError(f"{shown} holds {member.name!r}, a link, a device or a path outside", remedy)
-    target = outline / name
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    content = tar.extractfile(member) if name.name == CONFIG else None
-    target.write_bytes(content.read(_CONFIG_BYTES) if content else b"")
-
-
-def _check(outline: Path, shown: Path, default_model: str | None, *, tenant: bool) -> tuple[str, ...]:
     try:
-        return _tenant_models(outline) if tenant else _repository_models(outline, default_model)
+        if isinstance(endpoint, SingleModel):
+            repository = inspect_repository(outline, endpoint.default_model, endpoint.load_models)
+            return Checked(repository.models, repository.warnings)
+        tenant = inspect_tenant(outline, endpoint.shared_models)
+        return Checked(tuple(model.name or outline.name for model in tenant.models), tenant.warnings)
     except RepositoryError as error:
-        message = str(error).replace(str(outline.resolve()), str(shown)).replace(str(outline), str(shown))
-        remedy = _DEFAULT_MODEL_REMEDY if "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME" in message else ""
-        raise ArchiveError(message, remedy) from error
-
-
-def _repository_models(outline: Path, default_model: str | None) -> tuple[str, ...]:
-    models = inspect_repository(outline, default_model).models
-    for model in models:
-        read_config(outline / model)
-    return models
-
-
-def _tenant_models(outline: Path) -> tuple[str, ...]:
-    """The models of a tenant. What the image shares is not known here: any step may name one of those."""
-    configs = [read_config(outline), *(read_config(outline / name) for name in find_models(outline))]
-    named = {step.model_name for config in configs for step in config.ensemble_scheduling.step}
-    tenant = inspect_tenant(outline, frozenset(named))
-    return tuple(name or outline.name for name in tenant.models)
+        what = "model directory" if isinstance(endpoint, SingleModel) else "archive"
+        remedies = (_REMEDY.format(_OPTIONS[one.code]) for one in error.findings if one.code in _OPTIONS)
+        raise ArchiveError(refusal(f"the {what} {shown}", error.findings, error.tree), next(remedies, "")) from error

@@ -6,6 +6,7 @@ Everything here only reads from AWS.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from byoc.deployment.storage import Location, Upload, is_there, objects, objects
 from byoc.endpoint.specification import Variant
 from byoc.errors import ArchiveError, ConfigurationError, NotFoundError, RegionError
 from byoc.image.base_images import registry_host
+from serve.settings import Settings, SettingsError
 
 __all__ = ["DEFAULT_MODEL_VARIABLE", "ModelData", "local_model_data", "pinned_image", "remote_model_data"]
 
 DEFAULT_MODEL_VARIABLE = "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME"
+LOAD_MODELS_VARIABLE = "SAGEMAKER_TRITON_LOAD_MODELS"
 _ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/(?P<image>.+)")
 _UPLOAD_REMEDY = "Upload it there, or name a directory and let `byoc deploy` do it."
 
@@ -89,7 +92,7 @@ def local_model_data(variant: Variant, location: Location, current: str | None, 
         ArchiveError: there is nothing there, or `serve` would not load it.
     """
     if variant.model is not None:
-        packed = _pack_model(Path(variant.model), scratch, variant.environment.get(DEFAULT_MODEL_VARIABLE))
+        packed = _pack_model(Path(variant.model), scratch, _endpoint(variant.environment))
         upload = Upload(packed, location.bucket, location.key(packed.digest, "model.tar.gz"))
         return ModelData(upload.uri, (upload,))
     packed_models = _pack_models(Path(str(variant.models)), scratch)
@@ -101,11 +104,21 @@ def _uploads(models: tuple[archive.Archive, ...], location: Location, prefix: st
     return tuple(Upload(one, location.bucket, f"{prefix}{one.path.name}") for one in models)
 
 
-def _pack_model(path: Path, scratch: Path, default_model: str | None) -> archive.Archive:
+def _endpoint(environment: Mapping[str, str]) -> archive.SingleModel:
+    """What an endpoint with these environment variables loads; raises ConfigurationError."""
+    names = (DEFAULT_MODEL_VARIABLE, LOAD_MODELS_VARIABLE)
+    try:
+        settings = Settings.from_environment({name: environment[name] for name in names if name in environment})
+    except SettingsError as error:
+        raise ConfigurationError(f"environment: {error}") from error
+    return archive.SingleModel(settings.default_model_name, settings.load_models)
+
+
+def _pack_model(path: Path, scratch: Path, endpoint: archive.SingleModel) -> archive.Archive:
     if path.is_dir():
-        return archive.pack(path, scratch / "model.tar.gz", default_model)
+        return archive.pack(path, scratch / "model.tar.gz", endpoint)
     if path.is_file():
-        return archive.read(path, default_model)
+        return archive.read(path, endpoint)
     raise ArchiveError(f"model: {path} does not exist", "Paths in endpoint.yaml are relative to it.")
 
 
@@ -114,7 +127,7 @@ def _pack_models(path: Path, scratch: Path) -> tuple[archive.Archive, ...]:
         raise ArchiveError(f"models: {path} is not a directory", "Paths in endpoint.yaml are relative to it.")
     ready = sorted(path.glob("*.tar.gz"))
     if ready:
-        return tuple(archive.read(one, tenant=True) for one in ready)
+        return tuple(archive.read(one, archive.MultiModel()) for one in ready)
     return archive.pack_tenants(path, scratch)
 
 

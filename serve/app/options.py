@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from serve.repository import Runtime
+
 __all__ = ["AppOptions", "MultiModelOptions"]
 
 
@@ -20,7 +22,6 @@ class MultiModelOptions:
         table: HAProxy's table of tenants.
         admin_socket: HAProxy's command socket; None without HAProxy.
         shared_models: the models that the image shares among tenants.
-        on_cpu: whether there is no GPU.
         shm_bytes: shared memory that each process of a Python model starts with.
     """
 
@@ -31,7 +32,6 @@ class MultiModelOptions:
     table: str
     admin_socket: str | None
     shared_models: tuple[str, ...]
-    on_cpu: bool
     shm_bytes: int
 
 
@@ -49,6 +49,8 @@ class AppOptions:
         inference_type: `infer`, `generate` or `generate_stream`.
         ping_mode: `ready` or `live`.
         watched_models: further models that must be ready.
+        python_backends: the backends of which every instance is a process of its own.
+        gpus: number of GPUs.
         max_concurrent_transforms: what `/execution-parameters` proposes to batch transform.
         drain_seconds: how long requests in flight may take once the app is told to stop.
         multi_model: more for a multi-model endpoint; None on any other.
@@ -63,9 +65,16 @@ class AppOptions:
     inference_type: str
     ping_mode: str
     watched_models: tuple[str, ...]
+    python_backends: tuple[str, ...]
+    gpus: int
     max_concurrent_transforms: int
     drain_seconds: int
     multi_model: MultiModelOptions | None
+
+    @property
+    def runtime(self) -> Runtime:
+        """What decides how many processes a model runs in."""
+        return Runtime(frozenset(self.python_backends), self.gpus)
 
     def to_json(self) -> str:
         """Return the options as one line."""
@@ -75,7 +84,8 @@ class AppOptions:
     def from_json(cls, text: str) -> AppOptions:
         """Read what `to_json` wrote."""
         values = json.loads(text)
-        values["watched_models"] = tuple(values["watched_models"])
+        for name in ("watched_models", "python_backends"):
+            values[name] = tuple(values[name])
         if (more := values["multi_model"]) is not None:
             values["multi_model"] = MultiModelOptions(**{**more, "shared_models": tuple(more["shared_models"])})
         return cls(**values)

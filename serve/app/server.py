@@ -54,13 +54,15 @@ async def run(options: AppOptions) -> bool:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(open_session(options.triton_http))
         triton = TritonClient(session)
-        health = Health(triton, options.watched_models, options.ping_mode)
+        health = Health(triton, options.watched_models, options.ping_mode, options.runtime)
         app = web.Application(middlewares=[as_json], client_max_size=BODY_BYTES)
         if options.multi_model is None:
             reason_not_ready = health.reason_not_ready
             _add_invocations(app, Invocations(triton, session, options.inference_type), str(options.default_model))
         else:
-            multi_model = await stack.enter_async_context(MultiModel(options.multi_model, triton, health))
+            multi_model = await stack.enter_async_context(
+                MultiModel(options.multi_model, triton, health, options.runtime)
+            )
             reason_not_ready = multi_model.reason_not_ready
             killed = multi_model.killed_for_memory
             invocations = Invocations(triton, session, options.inference_type, killed)

@@ -12,7 +12,7 @@ from serve import sagemaker
 from serve.app.options import AppOptions, MultiModelOptions
 from serve.front_door import NOISE_OF_THE_END, FrontDoor, render
 from serve.plan.ignored import ignored
-from serve.repository import Model, Repository
+from serve.repository import Model, Repository, Runtime, instances, processes
 from serve.settings import PortRange, Settings, SettingsError
 from serve.triton.command import (
     NOISE_OF_SOCKET,
@@ -24,7 +24,7 @@ from serve.triton.command import (
     tritonserver_environment,
 )
 
-__all__ = ["Child", "Machine", "Plan", "make_plan", "named_models"]
+__all__ = ["Child", "Machine", "Plan", "make_plan"]
 
 # What is left of the time between SIGTERM and SIGKILL is for tritonserver to unload its models.
 DRAIN_SECONDS = sagemaker.STOP_SECONDS - 5
@@ -73,6 +73,11 @@ class Machine:
     drain_seconds: int = DRAIN_SECONDS
     free_shared_memory: int | None = None
     python_backends: frozenset[str] = frozenset({"python"})
+
+    @property
+    def runtime(self) -> Runtime:
+        """What decides how many processes a model runs in."""
+        return Runtime(self.python_backends, self.gpus)
 
 
 @dataclass(frozen=True)
@@ -198,13 +203,13 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
         machine: the machine.
 
     Raises:
-        SettingsError: the safe port range has too few free ports, a model to load is not in the repository, the
-            processes of the models do not fit into the shared memory, or an argument is one that `serve` decides.
+        SettingsError: the safe port range has too few free ports, the processes of the models do not fit into the
+            shared memory, or an argument is one that `serve` decides.
     """
     _check_additional_arguments(settings)
     _check_shared_memory(settings, repository, machine)
     ports = _ports(settings, machine)
-    models = () if settings.multi_model else _models(settings, repository)
+    models = () if settings.multi_model else tuple(model.name for model in repository.loaded)
     tritonserver = _tritonserver(settings, repository, machine, models, ports)
     native = settings.frontend == "native"
     with_haproxy = machine.haproxy is not None and not native
@@ -240,27 +245,8 @@ def make_plan(settings: Settings, repository: Repository, machine: Machine) -> P
     )
 
 
-def named_models(settings: Settings, repository: Repository) -> tuple[str, ...]:
-    """Return the models of a single-model endpoint that the variables name, or that is the only one.
-
-    Raises:
-        SettingsError: a model is not in the repository.
-    """
-    for name in settings.load_models:
-        if name not in repository.models:
-            raise SettingsError(
-                f"SAGEMAKER_TRITON_LOAD_MODELS={','.join(settings.load_models)!r}: {name!r} is not in the model "
-                f"directory, expected some of {', '.join(repository.models)}"
-            )
-    return tuple(dict.fromkeys((str(repository.default_model), *settings.load_models)))
-
-
-def _models(settings: Settings, repository: Repository) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*named_models(settings, repository), *(model.name for model in repository.loaded))))
-
-
 def _warnings(settings: Settings, repository: Repository, machine: Machine) -> Iterator[str]:
-    on_gpu = [model.name for model in repository.loaded if model.wants_gpu]
+    on_gpu = [model.name for model in repository.loaded if model.config.wants_gpu]
     if on_gpu and not machine.gpus:
         yield f"no GPU here: KIND_GPU of {', '.join(on_gpu)} runs on the CPU"
     if machine.haproxy is None and settings.frontend == "gateway":
@@ -268,35 +254,36 @@ def _warnings(settings: Settings, repository: Repository, machine: Machine) -> I
     if settings.multi_model and not repository.models and settings.shared_models_dir != Settings().shared_models_dir:
         yield f"SAGEMAKER_TRITON_SHARED_MODELS_DIR={str(settings.shared_models_dir)!r}: there is no model to share"
     yield from ignored(settings, machine.gpus)
-    yield from repository.warnings
+    yield from map(str, repository.warnings)
 
 
 def _in_words(model: Model, machine: Machine) -> str:
-    is_process = model.backend in machine.python_backends
-    one, several = ("process", "processes") if is_process else ("instance", "instances")
-    count = f", {model.instances} {one if model.instances == 1 else several}" if model.instances else ""
-    return f"{model.name} ({model.backend}{count})"
+    count = instances(model.config, machine.gpus)
+    one, several = ("process", "processes") if processes(model.config, machine.runtime) else ("instance", "instances")
+    how_many = f", {count} {one if count == 1 else several}" if count else ""
+    return f"{model.name} ({model.config.backend}{how_many})"
 
 
 def _processes(repository: Repository, machine: Machine) -> dict[str, int]:
     """Return how many processes of their own the models to load are started in."""
-    return {model.name: model.instances for model in repository.loaded if model.backend in machine.python_backends}
+    counts = {model.name: processes(model.config, machine.runtime) for model in repository.loaded}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _threads(settings: Settings, repository: Repository, machine: Machine) -> int | None:
     """Return how many threads each process of a Python model may take, so that together they do not crowd the CPU."""
     if settings.multi_model:
         return 1
-    processes = sum(_processes(repository, machine).values())
-    return max(1, machine.processors // processes) if processes else None
+    count = sum(_processes(repository, machine).values())
+    return max(1, machine.processors // count) if count else None
 
 
 def _check_shared_memory(settings: Settings, repository: Repository, machine: Machine) -> None:
-    processes = {} if settings.multi_model else _processes(repository, machine)
-    size, free, count = settings.shm_default_byte_size, machine.free_shared_memory, sum(processes.values())
+    counts = {} if settings.multi_model else _processes(repository, machine)
+    size, free, count = settings.shm_default_byte_size, machine.free_shared_memory, sum(counts.values())
     if free is None or count * size <= free:
         return
-    fewer = f"fewer processes ({', '.join(f'{name}: {number}' for name, number in processes.items())})"
+    fewer = f"fewer processes ({', '.join(f'{name}: {number}' for name, number in counts.items())})"
     at_most = f"{free // count} at most, or " if free // count >= MIB else ""
     raise SettingsError(
         f"SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{size}': {count} processes of models take {count * size / MIB:.1f} "
@@ -376,6 +363,8 @@ def _app_options(
         inference_type=settings.inference_type,
         ping_mode=settings.ping_mode,
         watched_models=models,
+        python_backends=tuple(sorted(machine.python_backends)),
+        gpus=machine.gpus,
         max_concurrent_transforms=settings.thread_count or STOCK_THREADS,
         drain_seconds=machine.drain_seconds,
         multi_model=_multi_model_options(settings, repository, machine, ports) if settings.multi_model else None,
@@ -394,7 +383,6 @@ def _multi_model_options(
         table=str(work.tenant_table),
         admin_socket=str(work.admin_socket) if machine.haproxy is not None else None,
         shared_models=repository.models,
-        on_cpu=machine.gpus == 0,
         shm_bytes=settings.shm_default_byte_size,
     )
 

@@ -1,4 +1,4 @@
-"""A tenant's archive, of any layout: its models, the one that an invocation runs, and in which order they call each other.
+"""A tenant's archive, of any layout: its models, the one that an invocation runs, and who calls whom.
 
 A step of an ensemble that names no model of the archive refers to a model that the image shares among all tenants.
 """

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, cast
 
 from google.protobuf import json_format, text_format
-from tritonclient.grpc.model_config_pb2 import ModelConfig as ConfigMessage
 from tritonclient.grpc.model_config_pb2 import DataType, ModelInput, ModelInstanceGroup
+from tritonclient.grpc.model_config_pb2 import ModelConfig as ConfigMessage
 
 from serve.repository.findings import Finding, RepositoryError
 from serve.repository.layout import CONFIG, version_directories
@@ -18,9 +18,9 @@ from serve.repository.layout import CONFIG, version_directories
 __all__ = [
     "DEPENDS_ON",
     "ENSEMBLE",
+    "REQUIRED_MEMORY_MB",
     "InstanceGroup",
     "Kind",
-    "REQUIRED_MEMORY_MB",
     "ModelConfig",
     "Step",
     "Tensor",

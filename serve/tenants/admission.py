@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from serve.machine.resources import Resources
-from serve.repository import Tenant
+from serve.repository import Runtime, Tenant
 
 __all__ = ["Admission", "NoRoomError", "Usage"]
 
@@ -48,12 +48,14 @@ class Admission:
     Args:
         resources: what is left.
         shm_bytes: shared memory that each process of a Python model starts with.
+        runtime: what decides how many processes a model runs in.
     """
 
-    def __init__(self, resources: Resources, shm_bytes: int) -> None:
+    def __init__(self, resources: Resources, shm_bytes: int, runtime: Runtime) -> None:
         """Nothing has been loaded yet, so nothing is known of any archive."""
         self._resources = resources
         self._shm_bytes = shm_bytes
+        self._runtime = runtime
         self._took: dict[tuple[str, int], Usage] = {}
         self._host = _Budget("host memory")
         self._shm = _Budget("shared memory (/dev/shm)")
@@ -69,7 +71,7 @@ class Admission:
         """
         took = self._took.get(_key(tenant))
         host = max(tenant.required_bytes, took.host if took and took.host else tenant.size_bytes)
-        shm = tenant.python_instances * self._shm_bytes
+        shm = tenant.processes(self._runtime) * self._shm_bytes
         free_gpu = self._resources.free_gpu_memory()
         with ExitStack() as promises:
             promises.enter_context(self._host.promise(host, self._resources.free_memory()))

@@ -14,6 +14,7 @@ from typing import Any
 from serve.app.options import MultiModelOptions
 from serve.front_door.tenant_map import OUT_OF_MEMORY_KEY, Routes
 from serve.machine.resources import Resources
+from serve.repository import ModelConfig, Runtime
 from serve.tenants.admission import Admission
 from serve.tenants.lifecycle import NotLoadedError, Shared, Tenants
 from serve.tenants.store import LoadedTenant, Store
@@ -25,8 +26,6 @@ from serve.triton.processes import UnknownCommandLineError, dead_groups, running
 __all__ = ["MultiModel"]
 
 logger = logging.getLogger("serve.app")
-
-Configuration = dict[str, Any]
 
 ANSWER_SECONDS = 5.0
 DEAD_POLL_SECONDS = 2.0
@@ -43,12 +42,14 @@ class MultiModel:
         options: what the app was told.
         triton: Triton's HTTP front end.
         health: whether tritonserver itself is well.
+        runtime: what decides how many processes a model runs in.
     """
 
-    def __init__(self, options: MultiModelOptions, triton: TritonClient, health: Health) -> None:
+    def __init__(self, options: MultiModelOptions, triton: TritonClient, health: Health, runtime: Runtime) -> None:
         """Prepare; nothing runs yet."""
         self._triton = triton
         self._health = health
+        self._runtime = runtime
         self._control = TritonControl(options.triton_grpc)
         self._resources = Resources(Path(options.tenant_repository).parent)
         self._routes = Routes(Path(options.table), Path(options.admin_socket) if options.admin_socket else None)
@@ -57,12 +58,12 @@ class MultiModel:
             Store(Path(options.tenant_repository), Path(options.records_dir)),
             self._routes,
             self._resources,
-            Admission(self._resources, options.shm_bytes),
+            Admission(self._resources, options.shm_bytes, runtime),
             Path(options.models_dir),
-            Shared(frozenset(options.shared_models), options.on_cpu),
+            Shared(frozenset(options.shared_models), on_cpu=runtime.gpus == 0),
             self._is_broken,
         )
-        self._configurations: dict[tuple[str, float], Configuration] = {}
+        self._configurations: dict[tuple[str, float], ModelConfig] = {}
         self._dead_shared: tuple[str, ...] = ()
         self._given_up: set[LoadedTenant] = set()
         self._killed_at = float("-inf")
@@ -126,10 +127,10 @@ class MultiModel:
         shared = await self._configurations_of(self.tenants.loaded_shared, 0)
         running = await asyncio.to_thread(running_instances)
         for tenant, configurations in expected.items():
-            if (dead := dead_groups(configurations, running)) and tenant not in self._given_up:
+            if (dead := dead_groups(configurations, running, self._runtime)) and tenant not in self._given_up:
                 self._given_up.add(tenant)
                 self._start(self._give_up(tenant, dead))  # which nobody else waits for
-        self._dead_shared = await self._dead_shared_groups() if dead_groups(shared, running) else ()
+        self._dead_shared = await self._dead_shared_groups() if dead_groups(shared, running, self._runtime) else ()
         current = {tenant.loaded_at for tenant in tenants} | {0}
         self._configurations = {key: value for key, value in self._configurations.items() if key[1] in current}
 
@@ -137,9 +138,9 @@ class MultiModel:
         """Look once more: tritonserver may have ended between the question and the look, and be back."""
         shared = await self._configurations_of(self.tenants.loaded_shared, 0)
         running = await asyncio.to_thread(running_instances)
-        return dead_groups(shared, running) if self.tenants.recovered.is_set() else ()
+        return dead_groups(shared, running, self._runtime) if self.tenants.recovered.is_set() else ()
 
-    async def _configurations_of(self, models: Collection[str], loaded_at: float) -> list[Configuration]:
+    async def _configurations_of(self, models: Collection[str], loaded_at: float) -> list[ModelConfig]:
         """Return the configurations that models were loaded with; the same name may be loaded anew with another."""
         found = []
         for key in ((model, loaded_at) for model in models):
@@ -154,7 +155,7 @@ class MultiModel:
     async def _is_broken(self, tenant: LoadedTenant) -> bool:
         configurations = await self._configurations_of(tenant.models, tenant.loaded_at)
         try:
-            return bool(dead_groups(configurations, await asyncio.to_thread(running_instances)))
+            return bool(dead_groups(configurations, await asyncio.to_thread(running_instances), self._runtime))
         except UnknownCommandLineError:
             return False
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+
+from serve.repository import ModelConfig, config_from_triton
 
 __all__ = ["TritonClient", "UnreachableError", "open_session"]
 
@@ -67,8 +68,8 @@ class TritonClient:
         """Tell whether a model is ready. Raises UnreachableError without an answer within `seconds`."""
         return await self._is_ok(self.model_url(model, "ready"), seconds)
 
-    async def configuration(self, model: str, seconds: float) -> dict[str, Any]:
-        """Return a ready model's configuration, completed by Triton, with the field names of `ModelConfig`.
+    async def configuration(self, model: str, seconds: float) -> ModelConfig:
+        """Return a ready model's configuration, completed by Triton.
 
         Raises:
             UnreachableError: no answer within `seconds`, or another one than a configuration.
@@ -77,9 +78,8 @@ class TritonClient:
         try:
             async with self._session.get(url, timeout=aiohttp.ClientTimeout(total=seconds)) as response:
                 response.raise_for_status()
-                content: dict[str, Any] = await response.json(content_type=None)
-                return content
-        except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                return config_from_triton(await response.json(content_type=None))
+        except (aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
             raise _unreachable(error) from error
 
     async def _is_ok(self, url: str, seconds: float) -> bool:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 from serve import sagemaker
+from serve.repository import ModelConfig, Runtime
 from serve.triton.client import TritonClient, UnreachableError
 from serve.triton.processes import UnknownCommandLineError, dead_groups, running_instances
 
 __all__ = ["Health"]
-
-Configuration = dict[str, Any]
 
 # Well within the time that SageMaker gives /ping.
 ANSWER_SECONDS = sagemaker.PING_SECONDS / 2
@@ -28,14 +26,16 @@ class Health:
         triton: the server to ask.
         models: the models that must be ready; what their ensembles run is added. None: only the server must be.
         mode: `ready`, or `live` to ask only whether tritonserver is alive.
+        runtime: what decides how many processes a model runs in.
     """
 
-    def __init__(self, triton: TritonClient, models: tuple[str, ...], mode: str) -> None:
+    def __init__(self, triton: TritonClient, models: tuple[str, ...], mode: str, runtime: Runtime) -> None:
         """Keep what to ask; nothing is asked yet."""
         self._triton = triton
         self._models = models
         self._mode = mode
-        self._configurations: dict[str, Configuration] = {}
+        self._runtime = runtime
+        self._configurations: dict[str, ModelConfig] = {}
         self._last_answer = float("-inf")
         self._last_reason: str | None = None
 
@@ -72,18 +72,18 @@ class Health:
             self._configurations = await self._with_members(self._models)
             return await self._ask()
         try:
-            dead = dead_groups(self._configurations.values(), running_instances())
+            dead = dead_groups(self._configurations.values(), running_instances(), self._runtime)
         except UnknownCommandLineError:  # then Triton's own word must do
             return None
         return f"{', '.join(dead)}: a process of this model instance group has died" if dead else None
 
-    async def _with_members(self, models: tuple[str, ...]) -> dict[str, Configuration]:
+    async def _with_members(self, models: tuple[str, ...]) -> dict[str, ModelConfig]:
         """Return the configurations of models and of everything that their ensembles run."""
-        found: dict[str, Configuration] = {}
+        found: dict[str, ModelConfig] = {}
         waiting = list(models)
         while waiting:
             model = waiting.pop()
             if model not in found:
                 found[model] = await self._triton.configuration(model, ANSWER_SECONDS)
-                waiting += [step["model_name"] for step in found[model].get("ensemble_scheduling", {}).get("step", [])]
+                waiting += found[model].step_models
         return found

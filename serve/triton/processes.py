@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
+
+from serve.repository import ModelConfig, Runtime, processes_by_group
 
 __all__ = [
     "Instance",
@@ -74,7 +75,9 @@ def running_instances() -> list[Instance]:
     return found
 
 
-def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Collection[Instance]) -> tuple[str, ...]:
+def dead_groups(
+    configurations: Iterable[ModelConfig], running: Collection[Instance], runtime: Runtime
+) -> tuple[str, ...]:
     """Return the instance groups of Python models that have lost a process.
 
     When a Python model's process dies, Triton goes on to call the model ready.
@@ -82,13 +85,13 @@ def dead_groups(configurations: Iterable[Mapping[str, Any]], running: Collection
     Args:
         configurations: of ready models, completed by Triton.
         running: the live instances, from `running_instances`.
+        runtime: what decides how many processes a model runs in.
     """
     return tuple(
-        group["name"]
+        group
         for configuration in configurations
-        if configuration.get("backend") == "python" or configuration.get("runtime", "").endswith(".py")
-        for group in configuration.get("instance_group", [])
-        if sum(_belongs(instance, configuration["name"], group["name"]) for instance in running) < _count(group)
+        for group, count in processes_by_group(configuration, runtime).items()
+        if sum(_belongs(instance, configuration.name, group) for instance in running) < count
     )
 
 
@@ -153,12 +156,6 @@ def _instance(line: list[str], process: psutil.Process) -> Instance:
 def _belongs(instance: Instance, model: str, group: str) -> bool:
     """Tell whether an instance is of a group: `label_top_k_0` → `label_top_k_0_1`."""
     return instance.model == model and re.fullmatch(rf"{re.escape(group)}_\d+(_gpu\d+)?", instance.name) is not None
-
-
-def _count(group: Mapping[str, Any]) -> int:
-    """Return how many processes an instance group has: `count`, on each of its GPUs."""
-    count = int(group.get("count", 1))
-    return count * max(1, len(group.get("gpus", []))) if group.get("kind") == "KIND_GPU" else count
 
 
 def _name(process: psutil.Process) -> str:

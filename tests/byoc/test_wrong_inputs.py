@@ -112,7 +112,7 @@ def test_all_that_is_wrong_is_told_at_once(byoc: Byoc, tmp_path: Path) -> None:
 
 ARCHIVES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no model": (lambda model: (model / "double").rename(model / ".double"), r"it holds no model"),
-    "wrong configuration": (lambda model: (model / "double" / "config.pbtxt").write_text("{"), r"pbtxt is not a valid"),
+    "wrong configuration": (lambda model: (model / "double" / "config.pbtxt").write_text("{"), r"pbtxt:1: this is not"),
     "broken link": (lambda model: (model / "double" / "x").symlink_to("nowhere"), r"is a broken link"),
     "two models": (lambda model: write_model(model, "other"), r"it holds 2 models(.|\n)*under `environment:`"),
 }  # fmt: skip

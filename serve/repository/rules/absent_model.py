@@ -9,7 +9,6 @@ from serve.repository.findings import Finding
 from serve.repository.model import Model
 from serve.repository.rules.context import Context
 
-
 __all__ = ["absent_model"]
 
 

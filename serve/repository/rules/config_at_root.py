@@ -8,7 +8,6 @@ from serve.repository.findings import Finding
 from serve.repository.layout import CONFIG
 from serve.repository.rules.context import Context
 
-
 __all__ = ["config_at_root"]
 
 

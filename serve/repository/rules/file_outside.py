@@ -9,8 +9,7 @@ from serve.repository.findings import Finding
 from serve.repository.model import Model
 from serve.repository.rules.context import Context
 
-
-__all__ = ["file_outside"]
+__all__ = ["file_outside", "outside_files"]
 
 
 def file_outside(context: Context) -> Iterator[Finding]:
@@ -19,11 +18,16 @@ def file_outside(context: Context) -> Iterator[Finding]:
     A tenant's models are linked into Triton's repository, from where such a name would lead to another tenant.
     """
     for model in context.models.values():
-        for key, file in _files(model):
-            if _leads_out(file, levels=0 if context.origin == "tenant" else 2):
-                message = f"{key} of {model} is {file!r}"
-                remedy = "expected a file in its version directory, without '..'"
-                yield context.error(model, "file-outside", message, remedy)
+        for key, file in outside_files(context, model):
+            message = f"{key} of {model} is {file!r}"
+            remedy = "expected a file in its version directory, without '..'"
+            yield context.error(model, "file-outside", message, remedy)
+
+
+def outside_files(context: Context, model: Model) -> Iterator[tuple[str, str]]:
+    """Yield the key and the value of each file name of a model that leads out."""
+    levels = 0 if context.origin == "tenant" else 2
+    return ((key, file) for key, file in _files(model) if _leads_out(file, levels))
 
 
 def _files(model: Model) -> Iterator[tuple[str, str]]:

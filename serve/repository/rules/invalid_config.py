@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from serve.repository.findings import Finding
 from serve.repository.rules.context import Context
 
-
 __all__ = ["invalid_config"]
 
 

@@ -8,7 +8,6 @@ from serve.repository.config import DEPENDS_ON
 from serve.repository.findings import Finding
 from serve.repository.rules.context import Context
 
-
 __all__ = ["no_entry"]
 
 

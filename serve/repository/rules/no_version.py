@@ -10,7 +10,6 @@ from serve.repository.layout import version_directories
 from serve.repository.model import Model
 from serve.repository.rules.context import Context
 
-
 __all__ = ["no_version"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from serve.repository.findings import Finding
 from serve.repository.layout import version_directories
 from serve.repository.rules.context import Context
-
+from serve.repository.rules.file_outside import outside_files
 
 __all__ = ["python_code"]
 
@@ -15,8 +15,8 @@ __all__ = ["python_code"]
 def python_code(context: Context) -> Iterator[Finding]:
     """Find served versions of Python models that have no code."""
     for model in context.models.values():
-        if model.config.backend != "python":
-            continue
+        if model.config.backend != "python" or any(outside_files(context, model)):
+            continue  # nobody is told what lies in another tenant's directory
         versions = version_directories(model.directory)
         for version in model.config.version_policy.served(tuple(versions)):
             file = model.config.default_model_filename or "model.py"

@@ -9,7 +9,6 @@ from serve.repository.config import REQUIRED_MEMORY_MB
 from serve.repository.findings import Finding
 from serve.repository.rules.context import Context
 
-
 __all__ = ["required_memory"]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from serve.repository.findings import Finding
 from serve.repository.config import ModelConfig
+from serve.repository.findings import Finding
 from serve.repository.rules.context import Context
-
 
 __all__ = ["step_never_runs"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from byoc.archive import combined_digest, pack, pack_tenants, read
+from byoc.archive import MultiModel, SingleModel, combined_digest, pack, pack_tenants, read
 from byoc.errors import ArchiveError
 from serve.repository import inspect_repository
 from tests.byoc.conftest import Byoc, write_model
@@ -115,7 +115,7 @@ def test_archive_inside_the_directory_does_not_hold_itself(model: Path) -> None:
 
 def test_ensemble_needs_a_default_model(model: Path, tmp_path: Path) -> None:
     write_ensemble(model, "double")
-    assert pack(model, tmp_path / "model.tar.gz", "pipeline").models == ("double", "pipeline")
+    assert pack(model, tmp_path / "model.tar.gz", SingleModel("pipeline")).models == ("double", "pipeline")
     with pytest.raises(ArchiveError, match=r"it holds 2 models (.|\n)*--default-model"):
         pack(model, tmp_path / "model.tar.gz")
 
@@ -123,7 +123,10 @@ def test_ensemble_needs_a_default_model(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda model: (model / "double" / "config.pbtxt").write_text("backend: {"), "config.pbtxt is not a valid"),
+        (
+            lambda model: (model / "double" / "config.pbtxt").write_text("backend: {"),
+            "config.pbtxt:1: this is not a valid",
+        ),
         (lambda model: (model / "double" / "1" / "x").symlink_to("nowhere"), "is a broken link"),
         (lambda model: (model / "double" / "1" / "x").symlink_to(model), "is a link to a directory that holds it"),
         (lambda model: os.mkfifo(model / "double" / "1" / "x"), "is neither a file nor a directory"),
@@ -155,7 +158,7 @@ def test_tenants(tmp_path: Path) -> None:
         ("plain.tar.gz", ("plain",)),
         ("shared.tar.gz", ("pipeline",)),
     ]
-    assert [read(one.path, tenant=True).digest for one in packed] == [one.digest for one in packed]
+    assert [read(one.path, MultiModel()).digest for one in packed] == [one.digest for one in packed]
 
 
 def test_no_tenant_is_written_when_one_is_wrong(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_link_out_of_the_archive(gateway: Endpoint, archive: WriteArchive, tar
     (url / "model" / "1" / "weights").symlink_to(target)
     answer = gateway.load("wrong", url)
     assert answer.status == 400
-    assert "model/1/weights is a symlink" in answer.error()
+    assert "model/1/weights: this is a symlink" in answer.error()
     assert target in answer.error()
     assert gateway.left() == {}
 
@@ -148,7 +148,7 @@ def test_a_link_out_of_the_archive(gateway: Endpoint, archive: WriteArchive, tar
 def test_a_model_directory_that_is_a_link_out_of_the_archive(gateway: Endpoint, archive: WriteArchive) -> None:
     other, url = archive("other", word("secret")), archive("wrong", {})
     (url / "model").symlink_to(other)
-    assert "model is a symlink" in gateway.load("wrong", url).error()
+    assert "model: this is a symlink" in gateway.load("wrong", url).error()
 
 
 def test_a_link_to_itself(gateway: Endpoint, archive: WriteArchive) -> None:

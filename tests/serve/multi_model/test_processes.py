@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from serve.repository import InstanceGroup, ModelConfig, Runtime
 from serve.triton.processes import STUB, Instance, await_end, dead_groups, kill, running_instances
 from tests.serve.processes import await_true
 
@@ -65,36 +67,46 @@ def test_models_whose_processes_have_the_same_name(directory: Path) -> None:
         assert other.status() != psutil.STATUS_ZOMBIE
 
 
-def configuration(model: str, *groups: dict[str, object]) -> dict[str, object]:
-    return {"name": model, "backend": "python", "instance_group": list(groups)}
+def configuration(model: str, *groups: InstanceGroup) -> ModelConfig:
+    return ModelConfig(name=model, backend="python", instance_groups=groups)
+
+
+def dead(configurations: list[ModelConfig], running: list[Instance]) -> tuple[str, ...]:
+    return dead_groups(configurations, running, Runtime(gpus=2))
+
+
+def group(name: str) -> InstanceGroup:
+    return InstanceGroup(kind="KIND_CPU", count=1, name=name)
 
 
 def instances(model: str, *names: str) -> list[Instance]:
     return [Instance(model, name, psutil.Process()) for name in names]
 
 
-ON_TWO_GPUS = configuration("a", {"name": "a_0", "kind": "KIND_GPU", "count": 2, "gpus": [0, 1]})
+ON_TWO_GPUS = configuration("a", InstanceGroup(kind="KIND_GPU", count=2, gpus=(0, 1), name="a_0"))
 
 
 @pytest.mark.parametrize("names", ["{}", "{}_gpu{}"], ids=["the same name on each GPU", "a name with the GPU"])
 def test_a_group_on_two_gpus(names: str) -> None:
     running = instances("a", *(names.format(f"a_0_{number}", gpu) for number in range(2) for gpu in range(2)))
-    assert dead_groups([ON_TWO_GPUS], running) == ()
+    assert dead([ON_TWO_GPUS], running) == ()
     for missing in range(4):
-        assert dead_groups([ON_TWO_GPUS], running[:missing] + running[missing + 1 :]) == ("a_0",)
+        assert dead([ON_TWO_GPUS], running[:missing] + running[missing + 1 :]) == ("a_0",)
 
 
 def test_a_process_counts_for_its_own_model_and_group() -> None:
     """`a_0_0` is of the group `a_0`, which two models may have."""
-    grouped, plain = configuration("a", {"name": "a_0", "count": 1}), configuration("a_0", {"name": "a_0", "count": 1})
-    assert dead_groups([grouped, plain], instances("a", "a_0_0") + instances("a_0", "a_0_0")) == ()
-    assert dead_groups([grouped, plain], instances("a", "a_0_0") * 2) == ("a_0",)
-    two = configuration("a", {"name": "a", "count": 1}, {"name": "a_0", "count": 1})
-    assert dead_groups([two], instances("a", "a_0", "a_0_0")) == ()
-    assert dead_groups([two], instances("a", "a_0")) == ("a_0",)
-    assert dead_groups([two], instances("a", "a_0_0")) == ("a",)
+    grouped, plain = configuration("a", group("a_0")), configuration("a_0", group("a_0"))
+    assert dead([grouped, plain], instances("a", "a_0_0") + instances("a_0", "a_0_0")) == ()
+    assert dead([grouped, plain], instances("a", "a_0_0") * 2) == ("a_0",)
+    two = configuration("a", group("a"), group("a_0"))
+    assert dead([two], instances("a", "a_0", "a_0_0")) == ()
+    assert dead([two], instances("a", "a_0")) == ("a_0",)
+    assert dead([two], instances("a", "a_0_0")) == ("a",)
 
 
 def test_only_python_models_have_processes() -> None:
-    assert dead_groups([{**ON_TWO_GPUS, "backend": "onnxruntime"}], []) == ()
-    assert dead_groups([{**ON_TWO_GPUS, "backend": "onnxruntime", "runtime": "model.py"}], []) == ("a_0",)
+    onnx = replace(ON_TWO_GPUS, backend="onnxruntime")
+    assert dead([onnx], []) == ()
+    assert dead([replace(onnx, runtime="model.py")], []) == ("a_0",)
+    assert dead_groups([onnx], [], Runtime(frozenset({"python", "onnxruntime"}), gpus=2)) == ("a_0",)

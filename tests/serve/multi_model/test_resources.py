@@ -10,7 +10,7 @@ import pynvml
 import pytest
 
 from serve.machine.resources import Resources
-from serve.repository import Tenant
+from serve.repository import Runtime, Tenant
 from serve.tenants import admission as module
 from serve.tenants.admission import Admission, NoRoomError, Usage
 from serve.tenants.store import LoadedTenant, Store
@@ -71,17 +71,16 @@ def tenant(size_mib: int = 0, required_mib: int = 0) -> Tenant:
     return Tenant(
         directory=Path("/a"),
         entry="",
-        models={},
+        models=(),
         shared=(),
         layers=(),
-        python_instances=0,
         required_bytes=required_mib * MIB,
         size_bytes=size_mib * MIB,
     )
 
 
 def test_a_load_is_checked_against_what_is_left(tmp_path: Path) -> None:
-    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB)
+    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB, runtime=Runtime())
     with admission.admit(tenant(required_mib=500)):
         pass
     with (
@@ -92,7 +91,7 @@ def test_a_load_is_checked_against_what_is_left(tmp_path: Path) -> None:
 
 
 def test_loads_under_way_count(tmp_path: Path) -> None:
-    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB)
+    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB, runtime=Runtime())
     with admission.admit(tenant(required_mib=300)):
         with pytest.raises(NoRoomError, match="200 MiB are left"), admission.admit(tenant(required_mib=201)):
             pass
@@ -136,7 +135,7 @@ def fits(admission: Admission, mib: int) -> bool:
 def test_what_a_load_under_way_has_taken_counts_once() -> None:
     """Half of what it was promised is gone from what is left: the other half is still kept for it."""
     machine = Machine(host=1000)
-    admission = Admission(machine, shm_bytes=0)
+    admission = Admission(machine, shm_bytes=0, runtime=Runtime())
     with admission.admit(tenant(required_mib=400)):
         for taken in (0, 200, 400):
             machine.host = 1000 - taken
@@ -146,7 +145,7 @@ def test_what_a_load_under_way_has_taken_counts_once() -> None:
 
 def test_what_a_load_takes_beyond_its_promise_counts() -> None:
     machine = Machine(host=1000)
-    admission = Admission(machine, shm_bytes=0)
+    admission = Admission(machine, shm_bytes=0, runtime=Runtime())
     with admission.admit(tenant(required_mib=400)):
         machine.host = 300
         assert fits(admission, 300)
@@ -155,7 +154,7 @@ def test_what_a_load_takes_beyond_its_promise_counts() -> None:
 
 def test_what_is_given_back_during_a_load_counts() -> None:
     machine = Machine(host=1000)
-    admission = Admission(machine, shm_bytes=0)
+    admission = Admission(machine, shm_bytes=0, runtime=Runtime())
     with admission.admit(tenant(required_mib=400)):
         machine.host = 2000
         assert fits(admission, 1600)
@@ -164,7 +163,7 @@ def test_what_is_given_back_during_a_load_counts() -> None:
 
 def test_what_a_load_has_taken_counts_when_another_one_is_under_way() -> None:
     machine = Machine(host=1000)
-    admission = Admission(machine, shm_bytes=0)
+    admission = Admission(machine, shm_bytes=0, runtime=Runtime())
     first, second = admission.admit(tenant(required_mib=400)), admission.admit(tenant(required_mib=400))
     first.__enter__()
     with second:
@@ -181,7 +180,7 @@ def test_what_a_load_has_taken_counts_when_another_one_is_under_way() -> None:
 
 def test_gpu_memory_of_loads_under_way_counts() -> None:
     machine = Machine(gpu=1000)
-    admission = Admission(machine, shm_bytes=0)
+    admission = Admission(machine, shm_bytes=0, runtime=Runtime())
     large, small = tenant(size_mib=1), tenant(size_mib=2)
     admission.remember(large, Usage(host=0, gpu=600 * MIB))
     admission.remember(small, Usage(host=0, gpu=400 * MIB))
@@ -220,7 +219,7 @@ def test_what_was_taken_between_two_readings() -> None:
 
 def test_archives_are_not_remembered_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "REMEMBERED", 2)
-    admission = Admission(Machine(host=1000), shm_bytes=0)
+    admission = Admission(Machine(host=1000), shm_bytes=0, runtime=Runtime())
     for size in (1, 2, 1, 3):
         admission.remember(tenant(size_mib=size), Usage(host=2000 * MIB, gpu=0))
     with admission.admit(tenant(size_mib=2)):  # the one that was not seen for the longest time
@@ -243,7 +242,7 @@ def test_a_record_that_can_not_be_written_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_a_load_that_fails_gives_its_share_back(tmp_path: Path) -> None:
-    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB)
+    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB, runtime=Runtime())
     with pytest.raises(RuntimeError, match="failed"), admission.admit(tenant(required_mib=400)):
         raise RuntimeError("failed")
     with admission.admit(tenant(required_mib=400)):
@@ -251,7 +250,7 @@ def test_a_load_that_fails_gives_its_share_back(tmp_path: Path) -> None:
 
 
 def test_what_an_archive_took_counts_the_next_time(tmp_path: Path) -> None:
-    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB)
+    admission = Admission(resources(tmp_path, V2), shm_bytes=MIB, runtime=Runtime())
     with admission.admit(tenant(size_mib=10)):
         pass
     admission.remember(tenant(size_mib=10), Usage(host=600 * MIB, gpu=0))

@@ -19,7 +19,7 @@ import pytest
 
 from serve.front_door.tenant_map import Routes
 from serve.machine.resources import Resources
-from serve.repository import RepositoryError
+from serve.repository import Finding, RepositoryError, Runtime
 from serve.tenants import lifecycle as module
 from serve.tenants.admission import Admission
 from serve.tenants.lifecycle import NotLoadedError, OutOfResourcesError, Shared, TenantLoadError, Tenants
@@ -86,7 +86,7 @@ class Place:
             self.store,
             Routes(self.directory / "table", None),
             resources,
-            Admission(resources, shm_bytes=1024**2),
+            Admission(resources, shm_bytes=1024**2, runtime=Runtime()),
             self.directory / "models",
             Shared(frozenset(), on_cpu=True),
             is_broken,
@@ -139,8 +139,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_limits
 
 
+CHANGED = Finding("invalid-config", "error", "this is not a valid model configuration")
 FAILURES = {
-    "a configuration that changes": ("install", RepositoryError("not a valid model configuration"), TenantLoadError),
+    "a configuration that changes": ("install", RepositoryError("the model", [CHANGED]), TenantLoadError),
     "no disk for links": ("install", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OutOfResourcesError),
     "no disk for the record": ("record", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OutOfResourcesError),
     "a mistake of ours": ("record", ZeroDivisionError("ours"), ZeroDivisionError),

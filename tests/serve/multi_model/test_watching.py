@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from serve.app.options import MultiModelOptions
+from serve.repository import Runtime
 from serve.tenants import watch as module
 from serve.tenants.watch import MultiModel
 from serve.triton.client import TritonClient, open_session
@@ -59,12 +60,11 @@ async def running_multi_model(server: RunningTritonServer, directory: Path) -> A
         table=str(directory / "table"),
         admin_socket=None,
         shared_models=("probe",),
-        on_cpu=True,
         shm_bytes=1024**2,
     )
     async with open_session(server.http) as session:
         triton = TritonClient(session)
-        async with MultiModel(options, triton, Health(triton, (), "ready")) as multi_model:
+        async with MultiModel(options, triton, Health(triton, (), "ready", Runtime()), Runtime()) as multi_model:
             await multi_model.tenants.recovered.wait()
             yield multi_model
 

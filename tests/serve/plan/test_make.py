@@ -11,15 +11,27 @@ import pytest
 
 from serve.app.options import AppOptions
 from serve.plan.make import Machine, Plan, make_plan
-from serve.repository import Model, Repository
+from serve.repository import Finding, InstanceGroup, Model, ModelConfig, Repository
 from serve.settings import Settings, SettingsError
 
 MIB = 1024 * 1024
-REPOSITORY = Repository(Path("/opt/ml/model"), "resnet", ("encoder", "resnet"))
+
+
+def model(name: str, backend: str, *groups: InstanceGroup) -> Model:
+    return Model(name, Path("/opt/ml/model") / name, ModelConfig(backend=backend, instance_groups=groups))
+
+
+REPOSITORY = Repository(
+    Path("/opt/ml/model"), "resnet", ("encoder", "resnet"), (model("resnet", "onnxruntime", InstanceGroup(count=1)),)
+)
 PIPELINE = replace(
     REPOSITORY,
     models=("encoder", "pre", "resnet"),
-    loaded=(Model("resnet", "ensemble", 0), Model("pre", "python", 3), Model("encoder", "onnxruntime", 1)),
+    loaded=(
+        model("resnet", "ensemble"),
+        model("pre", "python", InstanceGroup(count=3)),
+        model("encoder", "onnxruntime", InstanceGroup(count=1)),
+    ),
 )
 
 
@@ -150,17 +162,10 @@ def test_additional_arguments_are_split_as_a_shell_would_and_come_last() -> None
 
 
 def test_models_to_load() -> None:
-    made = plan(LOAD_MODELS="encoder,resnet")
+    made = planned(replace(PIPELINE, loaded=PIPELINE.loaded[::2]))
     loaded = [argument for argument in made.children[0].arguments if argument.startswith("--load-model=")]
     assert loaded == ["--load-model=resnet", "--load-model=encoder"]
     assert options(made).watched_models == ("resnet", "encoder")
-
-
-def test_a_model_to_load_that_is_not_there() -> None:
-    with pytest.raises(
-        SettingsError, match="'decoder' is not in the model directory, expected some of encoder, resnet"
-    ):
-        plan(LOAD_MODELS="decoder")
 
 
 @pytest.mark.parametrize(
@@ -292,9 +297,9 @@ def test_an_argument_that_serve_decides(argument: str) -> None:
 
 
 def test_warnings() -> None:
-    repository = replace(
-        PIPELINE, loaded=(Model("resnet", "onnxruntime", 1, wants_gpu=True),), warnings=("pre is odd",)
-    )
+    on_gpu = model("resnet", "onnxruntime", InstanceGroup(kind="KIND_GPU"))
+    odd = Finding("no-version", "warning", "pre is odd")
+    repository = replace(PIPELINE, loaded=(on_gpu,), warnings=(odd,))
     assert planned(repository, machine(haproxy=None), GRPC_PORT="9001").warnings == (
         "no GPU here: KIND_GPU of resnet runs on the CPU",
         "HAProxy is not installed: the app answers every request itself, which is slower",

@@ -45,9 +45,9 @@ def test_a_version_directory_is_enough(model_directory: Files) -> None:
     assert inspect_repository(model_directory("resnet/1/model.onnx")).models == ("resnet",)
 
 
-def test_a_configuration_is_enough(model_directory: Files) -> None:
-    """An ensemble may come without a version directory."""
-    assert inspect_repository(model_directory("ensemble/config.pbtxt")).models == ("ensemble",)
+def test_a_configuration_makes_a_model(model_directory: Files) -> None:
+    """It is one without a version, which is another mistake than none at all."""
+    assert "ensemble has no version that Triton serves" in refusal(model_directory("ensemble/config.pbtxt"))
 
 
 def test_the_default_among_several(model_directory: Files) -> None:
@@ -72,7 +72,7 @@ def test_no_junk(name: str) -> None:
 
 
 def test_no_directory(tmp_path: Path) -> None:
-    assert f"the model directory {tmp_path / 'model'} does not exist" in refusal(tmp_path / "model")
+    assert f"the model directory {tmp_path / 'model'} can't be served: it does not exist" in refusal(tmp_path / "model")
 
 
 def test_no_model(model_directory: Files) -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from serve.repository import Model, Repository, RepositoryError, inspect_repository, select_models
+from serve.repository import Repository, RepositoryError, inspect_repository, inspect_shared_models, instances
 
 PYTHON = 'backend: "python"\n'
 DEPENDS_ON = 'parameters [{ key: "sagemaker.depends_on" value: { string_value: "%s" } }]\n'
 
 
-def repository(directory: Path, configurations: Mapping[str, str]) -> Repository:
-    """Write Python models with these configurations; the first is the default."""
+def write(directory: Path, configurations: Mapping[str, str]) -> Path:
+    """Write Python models with these configurations."""
     for name, text in configurations.items():
         (directory / name / "1").mkdir(parents=True)
         (directory / name / "1" / "model.py").touch()
         (directory / name / "config.pbtxt").write_text(text)
-    return inspect_repository(directory, next(iter(configurations)))
+    return directory
 
 
 def ensemble(*steps: str, tensors: tuple[str, ...] = ()) -> str:
@@ -36,14 +36,17 @@ def ensemble(*steps: str, tensors: tuple[str, ...] = ()) -> str:
     )
 
 
-def loaded(found: Repository, *names: str, gpus: int = 0) -> list[str]:
-    return [model.name for model in select_models(found, names, gpus).loaded]
+def loaded(directory: Path, *names: str) -> list[str]:
+    return [model.name for model in inspect_repository(directory, names[0], names[1:]).loaded]
 
 
-def refusal(found: Repository, *names: str) -> str:
+def refusal(directory: Path, *names: str) -> str:
+    """Return the reason, without what it begins with and the tree."""
     with pytest.raises(RepositoryError) as error:
-        select_models(found, names, gpus=0)
-    return str(error.value)
+        inspect_repository(directory, names[0], names[1:])
+    reason, _, tree = str(error.value).partition("\nFound:\n")
+    assert tree.startswith(f"{directory.name}/\n")
+    return reason.removeprefix(f"the model directory {directory} can't be served: ")
 
 
 def test_what_is_called_is_loaded_and_nothing_else(tmp_path: Path) -> None:
@@ -54,18 +57,18 @@ def test_what_is_called_is_loaded_and_nothing_else(tmp_path: Path) -> None:
         "inner": PYTHON,
         "other": PYTHON,
     }
-    assert loaded(repository(tmp_path, models), "main") == ["main", "first", "second", "inner"]
+    assert loaded(write(tmp_path, models), "main") == ["main", "first", "second", "inner"]
 
 
 def test_named_models_come_first_and_once(tmp_path: Path) -> None:
     models = {"main": PYTHON, "named": PYTHON + DEPENDS_ON % "main"}
-    assert loaded(repository(tmp_path, models), "main", "named") == ["main", "named"]
+    assert loaded(write(tmp_path, models), "main", "named") == ["main", "named"]
 
 
 @pytest.mark.parametrize("calling", [ensemble("typo"), PYTHON + DEPENDS_ON % "typo"])
 def test_a_called_model_that_is_not_there(tmp_path: Path, calling: str) -> None:
-    assert refusal(repository(tmp_path, {"main": calling, "part": PYTHON}), "main") == (
-        f"{tmp_path / 'main' / 'config.pbtxt'}: main calls the model 'typo', which is not in the model directory, "
+    assert refusal(write(tmp_path, {"main": calling, "part": PYTHON}), "main") == (
+        "main/config.pbtxt: main calls the model 'typo', which is not in the model directory: "
         "expected one of main, part"
     )
 
@@ -79,13 +82,13 @@ def test_a_called_model_that_is_not_there(tmp_path: Path, calling: str) -> None:
     ],
 )
 def test_an_ensemble_that_would_run_for_ever(tmp_path: Path, steps: str, complaint: str) -> None:
-    message = refusal(repository(tmp_path, {"main": steps, "part": PYTHON}), "main")
-    assert message.startswith(f"{tmp_path / 'main' / 'config.pbtxt'}: the step 'part' of main ")
+    message = refusal(write(tmp_path, {"main": steps, "part": PYTHON}), "main")
+    assert message.startswith("main/config.pbtxt: the step 'part' of main ")
     assert complaint in message
 
 
-def without_code(directory: Path, versions: tuple[str, ...], configuration: str) -> Repository:
-    found = repository(directory, {"main": PYTHON + configuration})
+def without_code(directory: Path, versions: tuple[str, ...], configuration: str) -> Path:
+    found = write(directory, {"main": PYTHON + configuration})
     for version in versions:
         (directory / "main" / version).mkdir()
     return found
@@ -104,7 +107,7 @@ def test_a_python_model_without_code(
     tmp_path: Path, versions: tuple[str, ...], configuration: str, missing: str
 ) -> None:
     message = refusal(without_code(tmp_path, versions, configuration), "main")
-    assert message == f"{tmp_path / 'main' / 'config.pbtxt'}: main is a Python model without {missing}"
+    assert message == f"main/config.pbtxt: main is a Python model without {missing}: add the file"
 
 
 def test_a_version_that_is_not_served_needs_no_code(tmp_path: Path) -> None:
@@ -114,34 +117,43 @@ def test_a_version_that_is_not_served_needs_no_code(tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_model_that_is_not_loaded_is_a_warning(tmp_path: Path) -> None:
     models = {"main": PYTHON, "broken": "max_batch_size: many", "twice": ensemble("main", "main", tensors=("a", "a"))}
-    found = select_models(repository(tmp_path, models), ["main"], gpus=0)
+    found = inspect_repository(write(tmp_path, models), "main")
     assert [model.name for model in found.loaded] == ["main"]
-    (warning,) = found.warnings
-    assert warning.startswith(f"{tmp_path / 'broken' / 'config.pbtxt'} is not a valid model configuration: 1:17")
-    assert warning.endswith("(the model is not loaded)")
-    assert "is not a valid model configuration" in refusal(repository(tmp_path / "loaded", models), "broken")
+    assert [(warning.code, warning.severity, str(warning.path), warning.line) for warning in found.warnings] == [
+        ("invalid-config", "warning", "broken/config.pbtxt", 1),
+        ("tensor-written-twice", "warning", "twice/config.pbtxt", None),
+    ]
+    assert all("(the model is not loaded)" in warning.message for warning in found.warnings)
+    assert "broken/config.pbtxt:1: this is not a valid model configuration" in refusal(tmp_path, "broken")
+
+
+def test_a_model_to_load_that_is_not_there(tmp_path: Path) -> None:
+    assert refusal(write(tmp_path, {"main": PYTHON, "part": PYTHON}), "main", "part", "typo") == (
+        "SAGEMAKER_TRITON_LOAD_MODELS names 'typo', which is not in it: expected some of main, part"
+    )
+
+
+def test_everything_that_is_wrong_is_told(tmp_path: Path) -> None:
+    models = {"main": ensemble("part", "typo"), "part": "colour: red"}
+    assert refusal(write(tmp_path, models), "main").splitlines()[1:] == [
+        '- part/config.pbtxt:1: this is not a valid model configuration: Message type "inference.ModelConfig" has no '
+        'field named "colour".: see Triton\'s documentation of config.pbtxt',
+        "- main/config.pbtxt: main calls the model 'typo', which is not in the model directory: expected one of main, "
+        "part",
+    ]
+
+
+def test_shared_models_are_all_checked(tmp_path: Path) -> None:
+    assert inspect_shared_models(tmp_path / "nowhere") == Repository(tmp_path / "nowhere", None, ())
+    found = inspect_shared_models(write(tmp_path, {"first": PYTHON, "second": ensemble("first")}))
+    assert [model.name for model in found.loaded] == ["first", "second"]
+    write(tmp_path, {"third": ensemble("typo")})
+    with pytest.raises(RepositoryError, match="third calls the model 'typo'"):
+        inspect_shared_models(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("configuration", "gpus", "instances"),
-    [
-        ("", 0, 1),
-        ("", 2, 2),
-        ("instance_group [{ count: 3 }]", 0, 3),
-        ("instance_group [{ count: 3 }]", 2, 6),
-        ("instance_group [{ count: 3 kind: KIND_CPU }]", 2, 3),
-        ("instance_group [{ count: 3 kind: KIND_GPU gpus: [ 1 ] }]", 2, 3),
-        ("instance_group [{ count: 3 kind: KIND_GPU gpus: [ 0, 1 ] }]", 0, 3),
-        ("instance_group [{ count: 3 }, { kind: KIND_CPU }]", 0, 4),
-    ],
-)
-def test_instances_as_triton_counts_them(tmp_path: Path, configuration: str, gpus: int, instances: int) -> None:
-    found = select_models(repository(tmp_path, {"main": PYTHON + configuration}), ["main"], gpus)
-    assert found.loaded == (Model("main", "python", instances, "GPU" in configuration),)
-
-
-@pytest.mark.parametrize(
-    ("configuration", "file", "backend", "instances"),
+    ("configuration", "file", "backend", "count"),
     [
         ('backend: "dali"', "model.dali", "dali", 1),
         ('platform: "onnxruntime_onnx"', "model.onnx", "onnxruntime", 2),
@@ -152,9 +164,9 @@ def test_instances_as_triton_counts_them(tmp_path: Path, configuration: str, gpu
         ("max_batch_size: 8", "weights.bin", "unknown", 1),
     ],
 )
-def test_what_runs_a_model(tmp_path: Path, configuration: str, file: str, backend: str, instances: int) -> None:
+def test_what_runs_a_model(tmp_path: Path, configuration: str, file: str, backend: str, count: int) -> None:
     (tmp_path / "main" / "1").mkdir(parents=True)
     (tmp_path / "main" / "1" / file).touch()
     (tmp_path / "main" / "config.pbtxt").write_text(configuration)
-    found = select_models(inspect_repository(tmp_path), ["main"], gpus=0)
-    assert found.loaded == (Model("main", backend, instances),)
+    [model] = inspect_repository(tmp_path).loaded
+    assert (model.config.backend, instances(model.config, gpus=0)) == (backend, count)

@@ -1,20 +1,13 @@
-"""config.pbtxt, and models for a GPU where there is none."""
+"""Models for a GPU where there is none."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from serve.repository import (
-    Repository,
-    RepositoryError,
-    inspect_repository,
-    read_config,
-    select_models,
-    stage_for_cpu,
-    write_config,
-)
+from serve.repository import Repository, inspect_repository, read_config, stage_for_cpu
 
 
 @pytest.fixture
@@ -31,11 +24,12 @@ def repository(tmp_path: Path) -> Repository:
         (directory / name / "config.pbtxt").write_text(text)
     (directory / "gpu" / "._labels.txt").touch()
     (directory / "gpu" / "labels.txt").write_text("cat")
-    return select_models(inspect_repository(directory, "gpu"), configurations, gpus=0)
+    return inspect_repository(directory, "gpu", tuple(configurations))
 
 
 def wants_gpu(repository: Repository) -> list[str]:
-    return [model.name for model in select_models(repository, repository.models, gpus=0).loaded if model.wants_gpu]
+    found = inspect_repository(repository.directory, "gpu", repository.models)
+    return [model.name for model in found.loaded if model.config.wants_gpu]
 
 
 def test_what_wants_a_gpu(repository: Repository) -> None:
@@ -50,14 +44,14 @@ def test_staged_models_run_on_the_cpu(repository: Repository, tmp_path: Path) ->
         ("cpu", "default", "gpu"),
     )
     assert wants_gpu(staged) == []
-    group = read_config(staged.directory / "gpu").instance_group[0]
-    assert (group.count, list(group.gpus)) == (2, [])
+    [group] = read_config(staged.directory / "gpu").instance_groups
+    assert (group.count, group.gpus) == (2, ())
     assert inspect_repository(staged.directory, "gpu").models == staged.models
 
 
 def test_a_model_that_is_not_loaded_is_staged_unread(repository: Repository, tmp_path: Path) -> None:
     (repository.directory / "cpu" / "config.pbtxt").write_text("no configuration")
-    staged = stage_for_cpu(select_models(repository, ["gpu"], gpus=0), tmp_path / "staged")
+    staged = stage_for_cpu(inspect_repository(repository.directory, "gpu"), tmp_path / "staged")
     assert (staged.directory / "cpu").resolve() == repository.directory / "cpu"
 
 
@@ -75,28 +69,7 @@ def test_the_original_stays_as_it_was(repository: Repository, tmp_path: Path) ->
     assert {path: path.read_bytes() for path in repository.directory.rglob("*") if path.is_file()} == before
 
 
-def test_a_configuration_survives_writing(repository: Repository, tmp_path: Path) -> None:
-    config = read_config(repository.directory / "gpu")
-    write_config(tmp_path, config)
-    assert read_config(tmp_path) == config
-
-
-def test_no_configuration_is_an_empty_one(tmp_path: Path) -> None:
-    assert not read_config(tmp_path).ListFields()
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (b"max_batch_size: many", "1:17"),
-        (b'name: "a"\nbackand: "python"', "2:1"),
-        (b"\xff\xfe", "utf-8"),
-        (b"platform: onnx", "1:11"),
-    ],
-)
-def test_a_configuration_that_is_none(tmp_path: Path, content: bytes, complaint: str) -> None:
-    (tmp_path / "config.pbtxt").write_bytes(content)
-    with pytest.raises(RepositoryError) as error:
-        read_config(tmp_path)
-    assert str(error.value).startswith(f"{tmp_path / 'config.pbtxt'} is not a valid model configuration: ")
-    assert complaint in str(error.value)
+def test_what_is_rewritten_is_the_instance_groups_alone(repository: Repository, tmp_path: Path) -> None:
+    staged = stage_for_cpu(repository, tmp_path / "staged")
+    before, after = (read_config(one.directory / "gpu") for one in (repository, staged))
+    assert replace(after, instance_groups=before.instance_groups) == before

@@ -33,4 +33,5 @@ def test_a_tenant_that_has_lost_one_of_its_processes_is_unloaded(gateway: Endpoi
     stubs = gateway.stubs()
     assert len(stubs) == 4
     next(iter(stubs.values())).kill()
-    await_true(lambda: gateway.get("four").status == 404, "the tenant is unloaded")
+    await_true(lambda: gateway.left() == {}, "the tenant is unloaded, and nothing of it is left")
+    assert gateway.get("four").status == 404

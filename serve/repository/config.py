@@ -123,7 +123,8 @@ class VersionPolicy:
         """Return the versions that are served, of those that exist, sorted."""
         if self.kind == "specific":
             return tuple(version for version in sorted(existing) if version in self.versions)
-        return tuple(sorted(existing)) if self.kind == "all" else tuple(sorted(existing)[-self.latest :])
+        newest_first = sorted(existing, reverse=True)
+        return tuple(reversed(newest_first if self.kind == "all" else newest_first[: self.latest]))
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def _version_policy(message: ConfigMessage) -> VersionPolicy:
         return VersionPolicy("specific", versions=tuple(policy.specific.versions))
     if policy.HasField("all"):
         return VersionPolicy("all")
-    return VersionPolicy("latest", latest=max(1, policy.latest.num_versions))
+    return VersionPolicy("latest", policy.latest.num_versions) if policy.HasField("latest") else VersionPolicy()
 
 
 def _instance_group(group: ModelInstanceGroup) -> InstanceGroup:

@@ -28,6 +28,7 @@ Code = Literal[
     "tensor-written-twice",
     "unknown-default-model",
     "unknown-load-model",
+    "version-out-of-range",
 ]
 
 

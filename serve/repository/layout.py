@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["CONFIG", "EXPECTED", "find_models", "is_junk", "is_model", "tree", "version_directories"]
+__all__ = [
+    "CONFIG",
+    "EXPECTED",
+    "VERSIONS",
+    "find_models",
+    "impossible_versions",
+    "is_junk",
+    "is_model",
+    "tree",
+    "version_directories",
+]
 
 CONFIG = "config.pbtxt"
 
@@ -18,11 +28,13 @@ EXPECTED = """\
     └── 1/               at least one version, a number
         └── model.onnx   or model.py, model.plan, model.pt, …"""
 
+VERSIONS = range(2**63)
+
 TREE_ENTRIES = 40
 TREE_DEPTH = 3
 
-# Triton ignores numbers with leading zeros.
-VERSION = re.compile(r"0|[1-9][0-9]*")
+# How Triton (std::stoll) reads the name of a directory as a version: what follows the number is ignored.
+NUMBER = re.compile(r"\s*[+-]?[0-9]+", re.ASCII)
 
 
 def is_junk(name: str) -> bool:
@@ -45,9 +57,22 @@ def is_model(path: Path) -> bool:
 
 
 def version_directories(model: Path) -> dict[int, Path]:
-    """Return the versions of a model that Triton finds, sorted, and their directories."""
-    found = {int(path.name): path for path in model.iterdir() if VERSION.fullmatch(path.name) and path.is_dir()}
-    return dict(sorted(found.items()))
+    """Return the versions of a model that Triton finds, sorted, and where it looks for each.
+
+    Of `1abc` Triton takes version 1, whose directory it then misses; a name with a leading zero it ignores.
+    """
+    return {version: model / str(version) for version in sorted(_versions(model)) if version in VERSIONS}
+
+
+def impossible_versions(model: Path) -> tuple[int, ...]:
+    """Return the numbers among a model's directories that are negative, or too large."""
+    return tuple(version for version in sorted(_versions(model)) if version not in VERSIONS)
+
+
+def _versions(model: Path) -> frozenset[int]:
+    names = (path.name for path in model.iterdir() if path.is_dir())
+    numbers = (NUMBER.match(name) for name in names if not (name.startswith("0") and len(name) > 1))
+    return frozenset(int(number[0]) for number in numbers if number)
 
 
 def tree(directory: Path) -> str:

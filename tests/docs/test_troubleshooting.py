@@ -41,8 +41,15 @@ def strings(tree: ast.AST) -> Iterator[str]:
 
 
 def exists(message: str) -> bool:
-    """Tell whether the code has a string with these words, in this order, where `…` stands for anything."""
-    pattern = ".*".join(re.escape(part) for part in message.split(VARIES))
+    """Tell whether the code has a string with these words, in this order, where `…` stands for anything.
+
+    A message and its remedy, after a colon, may be two strings.
+    """
+    return _is_one_string(message) or all(len(part) >= ENOUGH and _is_one_string(part) for part in message.split(": "))
+
+
+def _is_one_string(words: str) -> bool:
+    pattern = ".*".join(re.escape(part) for part in words.split(VARIES))
     return any(re.search(pattern, string, flags=re.DOTALL) for string in messages())
 
 

@@ -20,6 +20,7 @@ from serve.repository.rules.python_code import python_code
 from serve.repository.rules.required_memory import required_memory
 from serve.repository.rules.step_never_runs import step_never_runs
 from serve.repository.rules.tensor_written_twice import tensor_written_twice
+from serve.repository.rules.version_out_of_range import version_out_of_range
 
 __all__ = ["RULES", "Context", "Rule", "check", "link_outside", "look"]
 
@@ -35,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     circle,
     absent_model,
     no_version,
+    version_out_of_range,
     python_code,
     file_outside,
     tensor_written_twice,

@@ -24,14 +24,14 @@ def absent_model(context: Context) -> Iterator[Finding]:
 
 
 def _finding(context: Context, model: Model, called: str) -> Finding:
-    calls = f"{model} calls the model {called!r}, which is"
     if context.origin != "tenant":
-        remedy = f"expected one of {', '.join(context.names)}"
-        return context.error(model, "absent-model", f"{calls} not in the model directory", remedy)
-    own = ", ".join(str(one) for one in context.models.values())
+        message = f"{model} calls the model {called!r}, which is not in the model directory"
+        return context.error(model, "absent-model", message, f"expected one of {', '.join(context.names)}")
+    own = ", ".join(map(str, context.models.values()))
     if context.shared is None:
-        message, remedy = f"{calls} not in the archive ({own})", f"the image must share a model {called!r}"
-        return replace(context.error(model, "absent-model", message, remedy), severity="warning")
+        message = f"{model} calls the model {called!r}, which is not in the archive ({own})"
+        finding = context.error(model, "absent-model", message, f"the image must share a model {called!r}")
+        return replace(finding, severity="warning")
     offered = ", ".join(sorted(context.shared)) or "none"
-    message = f"{calls} neither in the archive ({own}) nor shared by the image ({offered})"
+    message = f"{model} calls the model {called!r}, which is neither in the archive ({own}) nor shared ({offered})"
     return context.error(model, "absent-model", message, "add it to the archive, or correct the name")

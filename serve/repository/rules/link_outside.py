@@ -21,16 +21,20 @@ def link_outside(archive: Path) -> Iterator[Finding]:
     """
     for parent, directories, files in os.walk(archive):
         for path in (Path(parent, name) for name in (*directories, *files)):
-            if path.is_symlink() and (reason := _reason(path, archive)):
-                place = PurePosixPath(path.relative_to(archive))
-                message = f"this is a symlink to {path.readlink()}, {reason}"
-                yield Finding("link-outside", "error", message, "pack the file itself", place)
+            if path.is_symlink() and (message := _message(path, archive)):
+                yield Finding("link-outside", "error", message, "pack the file itself", _place(path, archive))
 
 
-def _reason(link: Path, archive: Path) -> str | None:
+def _message(link: Path, archive: Path) -> str | None:
     """Return what is wrong with a link, or None."""
     try:
         target = link.resolve()
     except (OSError, RuntimeError) as error:
-        return f"which leads nowhere ({error})"
-    return None if target.is_relative_to(archive) else "which is outside of the archive"
+        return f"this is a symlink that leads nowhere ({error})"
+    if target.is_relative_to(archive):
+        return None
+    return f"this is a symlink to {link.readlink()}, which is outside of the archive"
+
+
+def _place(link: Path, archive: Path) -> PurePosixPath:
+    return PurePosixPath(link.relative_to(archive))

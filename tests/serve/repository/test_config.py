@@ -63,7 +63,8 @@ def test_instance_groups_and_files(tmp_path: Path) -> None:
     ("text", "policy", "served"),
     [
         ("", VersionPolicy(), (9,)),
-        ("version_policy { latest { } }", VersionPolicy(), (9,)),
+        ("version_policy { latest { } }", VersionPolicy("latest", latest=0), ()),
+        ("version_policy { latest { num_versions: 9 } }", VersionPolicy("latest", latest=9), (1, 3, 9)),
         ("version_policy { latest { num_versions: 2 } }", VersionPolicy("latest", latest=2), (3, 9)),
         ("version_policy { all { } }", VersionPolicy("all"), (1, 3, 9)),
         (

@@ -59,7 +59,7 @@ MISTAKES = {
     "a circle below an ensemble": Mistake(
         ("in a circle",), {"top": ensemble("a"), "a": ensemble("b"), "b": ensemble("a")}
     ),
-    "broken configuration": Mistake(("config.pbtxt", "2:1"), Model('backend: "python"\n}', word().files)),
+    "broken configuration": Mistake(("config.pbtxt:2: ",), Model('backend: "python"\n}', word().files)),
     "unknown field": Mistake(("config.pbtxt", "colour"), word(more='colour: "red"')),
     "not UTF-8": Mistake(("config.pbtxt",), Model('name: "\\xff"', word().files)),
     "memory that is no number": Mistake(

@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 import requests
 
+from byoc.container.process import RunningServe, running_serve
 from serve import sagemaker
 from tests.serve.processes import descendants
-from tests.serving import RunningServe, running_serve
 
 __all__ = ["Endpoint", "EndpointError", "request_headers", "running_endpoint"]
 

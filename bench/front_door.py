@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
 from bench.wrk import Load, LoadError, Request, post
+from byoc.container.process import running_serve
+from byoc.errors import ContainerError
 from serve import sagemaker
-from tests.serving import ServeError, running_serve
 
 REPOSITORY = Path(__file__).with_name("model_repository")
 IMAGE_VALUES = 3 * 224 * 224  # of 4 bytes: 602,112 bytes
@@ -80,7 +81,7 @@ def main() -> None:
             small = measure(Workload("small JSON", json_request, 8), urls, options.rounds, options.seconds)
             large = measure(Workload("600 KB tensor", tensor_request, 8), urls, options.rounds, options.seconds)
             alone = measure(Workload("small JSON", json_request, 1), urls, options.rounds, options.seconds)
-    except (LoadError, ServeError) as error:
+    except (LoadError, ContainerError) as error:
         sys.exit(f"bench-front-door: {error}")
     print(json.dumps(summary(small, large, alone)))
 

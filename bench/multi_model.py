@@ -26,7 +26,7 @@ from bench.archives import CLASSIFIER, write_classifier, write_identity
 from bench.endpoint import Endpoint, EndpointError, request_headers, running_endpoint
 from bench.open_loop import OpenLoop, OpenLoopError, Timing, client_process, drive, summary
 from bench.questions import NUMBERS, ask_for_numbers, ask_for_photograph
-from tests.serving import ServeError
+from byoc.errors import ContainerError
 
 FRONT_ENDS = ("gateway", "native")
 CHURNING = ("churn-1", "churn-2", "churn-3")
@@ -62,7 +62,7 @@ def main() -> None:
         warm = measure_warm(options.rounds, options.seconds, options.rate)
         loads = measure_loads(LOAD_ROUNDS)
         memory = {front_end: memory_per_tenant(front_end) for front_end in FRONT_ENDS}
-    except (EndpointError, OpenLoopError, ServeError) as error:
+    except (EndpointError, OpenLoopError, ContainerError) as error:
         sys.exit(f"bench-multi-model: {error}")
     print(json.dumps(result(warm, loads, memory)))
 

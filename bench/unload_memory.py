@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.archives import CLASSIFIER, write_classifier, write_identity
 from bench.endpoint import Endpoint, EndpointError, running_endpoint
 from bench.questions import ask_for_numbers, ask_for_photograph
+from byoc.errors import ContainerError
 from tests.serve.processes import child, stubs
-from tests.serving import ServeError
 
 AT_ONCE = 8
 WARM_UP_CYCLES = 16
@@ -68,7 +68,7 @@ def main() -> None:
             for allocator in options.allocator or ALLOCATORS:
                 before, after = measure(KINDS[kind], ALLOCATORS[allocator], options.cycles)
                 print(f"{kind:9} {allocator:16} {options.cycles} cycles, MiB: {_change(before, after)}", flush=True)
-    except (EndpointError, ServeError, OSError) as error:
+    except (EndpointError, ContainerError, OSError) as error:
         sys.exit(f"unload-memory: {error}")
 
 

@@ -12,7 +12,9 @@
     │   └── NotFoundError       what the call names does not exist
     ├── OwnershipError        the endpoint exists and was not made by `byoc deploy`
     ├── DeploymentError       the endpoint failed, was rolled back, or did not get ready in time
-    └── InvocationError       the endpoint answered a request with an error
+    ├── InvocationError       the endpoint answered a request with an error
+    ├── ContainerError        an endpoint container on this machine cannot start, ended, or is not ready in time
+    └── LoadError             a load generator cannot run, or a request of it was not answered with success
 
 Each is shown as one line on stderr (`byoc: message. remedy`) and ends the program with status 1. Wrong options and
 arguments end it with status 2.
@@ -26,10 +28,12 @@ __all__ = [
     "AwsError",
     "ByocError",
     "ConfigurationError",
+    "ContainerError",
     "CredentialsError",
     "DeploymentError",
     "ImageError",
     "InvocationError",
+    "LoadError",
     "NotFoundError",
     "OwnershipError",
     "RegionError",
@@ -101,3 +105,11 @@ class DeploymentError(ByocError):
 
 class InvocationError(ByocError):
     """The endpoint answered a request with an error."""
+
+
+class ContainerError(ByocError):
+    """An endpoint container on this machine cannot start, ended, or is not ready in time."""
+
+
+class LoadError(ByocError):
+    """A load generator cannot run, or a request of it was not answered with success."""

@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+from byoc.container.ports import is_free, reserved_ports
 
 ROOT = Path(__file__).parents[1]
 TRITON = ROOT / "build" / "tritonserver"
 READY_SECONDS = 120.0  # a cold start with DALI and onnxruntime takes 5; more where other tests have the CPUs
 STOP_SECONDS = 30.0
 # Below those that the kernel gives to outgoing connections, of which one could take a port before it is listened on;
-# and beside those of tests/serving.py and `serve`.
+# and beside those of byoc.container.ports and `serve`.
 PORTS = range(12000, 20000)
 
 
@@ -52,19 +53,10 @@ def free_ports(count: int) -> list[int]:
         TritonServerError: there are not so many.
     """
     ports = random.sample(PORTS, len(PORTS))
-    found = list(islice(filter(_is_free, ports), count))
+    found = list(islice(filter(is_free, ports), count))
     if len(found) < count:
         raise TritonServerError(f"fewer than {count} free ports between {PORTS[0]} and {PORTS[-1]}")
     return found
-
-
-def _is_free(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
 
 
 @contextmanager
@@ -78,10 +70,10 @@ def running_tritonserver(
     Raises:
         TritonServerError: it ended, or was not ready in time (a model that does not load counts as well).
     """
-    with tempfile.TemporaryDirectory(prefix="tritonserver-") as directory:
+    with tempfile.TemporaryDirectory(prefix="tritonserver-") as directory, reserved_ports() as ports:
         log = Path(directory) / "output"
         with log.open("wb") as output:
-            server = _start(repository, arguments, output.fileno(), log)
+            server = _start(repository, ports, arguments, output.fileno(), log)
         try:
             _await_ready(server, ready_seconds)
             yield server
@@ -89,10 +81,10 @@ def running_tritonserver(
             _stop(server)
 
 
-def _start(repository: Path, arguments: tuple[str, ...], output: int, log: Path) -> RunningTritonServer:
+def _start(repository: Path, ports: range, arguments: tuple[str, ...], output: int, log: Path) -> RunningTritonServer:
     if not (TRITON / "bin" / "tritonserver").is_file():
         raise TritonServerError(f"{TRITON} holds no tritonserver: run `make setup`")
-    http, grpc, metrics = free_ports(3)
+    http, grpc, metrics = ports[:3]
     command = [
         str(TRITON / "bin" / "tritonserver"),
         f"--backend-directory={TRITON / 'backends'}",

@@ -16,36 +16,42 @@ from threading import Thread
 import psutil
 import pytest
 
-from serve.machine.inspect import is_free
+from byoc.container.ports import is_free, reserved_ports
 from tests.serve.processes import await_true
-from tests.serving import BLOCK_SIZE, free_block
 from tests.triton import ROOT
 
 SCRIPT = ROOT / "examples" / "quickstart.py"
 ANSWERED = "in [0-9]+ ms"
 
 
-def environment(port: int) -> dict[str, str]:
+@pytest.fixture
+def ports() -> Iterator[range]:
+    """The ports of `serve`; the first is SageMaker's."""
+    with reserved_ports() as ports:
+        yield ports
+
+
+def environment(ports: range) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SAGEMAKER_")}
-    inner = f"{port + 1}-{port + BLOCK_SIZE - 1}"
-    return {**inherited, "SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_SAFE_PORT_RANGE": inner}
+    inner = f"{ports[1]}-{ports[-1]}"
+    return {**inherited, "SAGEMAKER_BIND_TO_PORT": str(ports[0]), "SAGEMAKER_SAFE_PORT_RANGE": inner}
 
 
-def quick_start(port: int, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def quick_start(ports: range, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     command = [sys.executable, str(SCRIPT), *arguments]
     return subprocess.run(
-        command, env={**environment(port), **variables}, capture_output=True, text=True, timeout=240, check=False
+        command, env={**environment(ports), **variables}, capture_output=True, text=True, timeout=240, check=False
     )
 
 
 @contextmanager
-def running(log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(log: Path, ports: range) -> Iterator[subprocess.Popen[bytes]]:
     """Run it until the end of the block, in a session of its own, which must be empty then."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
-            env=environment(port),
+            env=environment(ports),
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -86,8 +92,8 @@ def await_output(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> N
     await_true(printed, f"it has printed {pattern!r}", 120)
 
 
-def test_once_prints_labels_wire_format_and_duration() -> None:
-    done = quick_start(free_block(), "--once")
+def test_once_prints_labels_wire_format_and_duration(ports: range) -> None:
+    done = quick_start(ports, "--once")
     assert done.returncode == 0, done.stdout + done.stderr
     answer = done.stdout.partition("\nchelsea.jpg:\n")[2].splitlines()
     assert re.fullmatch(r" +[0-9.]+%  Egyptian cat", answer[0]), done.stdout
@@ -107,12 +113,12 @@ class Healthy(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-def test_another_server_on_the_port_is_not_taken_for_ours() -> None:
-    with ThreadingHTTPServer(("", free_block()), Healthy) as other:
+def test_another_server_on_the_port_is_not_taken_for_ours(ports: range) -> None:
+    with ThreadingHTTPServer(("", ports[0]), Healthy) as other:
         thread = Thread(target=other.serve_forever)
         thread.start()
         try:
-            done = quick_start(other.server_port, "--once")
+            done = quick_start(ports, "--once")
         finally:
             other.shutdown()
             thread.join()
@@ -121,36 +127,36 @@ def test_another_server_on_the_port_is_not_taken_for_ours() -> None:
     assert "Ready" not in done.stdout
 
 
-def test_a_bad_value_is_told() -> None:
-    done = quick_start(free_block(), "--once", SAGEMAKER_BIND_TO_PORT="eighty")
+def test_a_bad_value_is_told(ports: range) -> None:
+    done = quick_start(ports, "--once", SAGEMAKER_BIND_TO_PORT="eighty")
     assert done.returncode == 1
     assert "SAGEMAKER_BIND_TO_PORT='eighty'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_answer_that_is_an_error_is_none(tmp_path: Path) -> None:
+def test_an_answer_that_is_an_error_is_none(ports: range, tmp_path: Path) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no picture")
-    done = quick_start(free_block(), "--once", "--photograph", str(broken))
+    done = quick_start(ports, "--once", "--photograph", str(broken))
     assert done.returncode == 1
     assert re.search(r"/invocations answered 400: \{.*\}", done.stderr), done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_before_the_answer_is_a_failure(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_answer_is_a_failure(ports: range, tmp_path: Path) -> None:
     """1. `serve` was started. 2. Ctrl-C, as a terminal sends it to all. 3. Status 130, and nothing is left."""
     log = tmp_path / "log"
-    with running(log, free_block()) as process:
+    with running(log, ports) as process:
         await_output(log, "serve: serving ", process)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 130, log.read_text()
     assert not re.search(ANSWERED, log.read_text())
 
 
-def test_ctrl_c_after_the_answer_is_the_end(tmp_path: Path) -> None:
+def test_ctrl_c_after_the_answer_is_the_end(ports: range, tmp_path: Path) -> None:
     """1. It has answered and names the line to try next. 2. Ctrl-C. 3. Status 0, and nothing is left."""
-    log, port = tmp_path / "log", free_block()
-    with running(log, port) as process:
+    log = tmp_path / "log"
+    with running(log, ports) as process:
         await_output(log, "stop it with Ctrl-C", process)
         await_output(log, r"\n\n *curl [^\n]*(\\\n[^\n]*|\|\n[^\n]*)+\n\n", process)
         suggested = log.read_text().partition("Try next:\n")[2].strip().partition("\n\n")[0]
@@ -159,14 +165,14 @@ def test_ctrl_c_after_the_answer_is_the_end(tmp_path: Path) -> None:
         assert "Egyptian cat\n" in tried.stdout
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(60) == 0, log.read_text()
-    assert is_free(port)
+    assert is_free(ports[0])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, 137), (signal.SIGTERM, 0)])
-def test_the_end_of_serve_is_the_end(tmp_path: Path, number: signal.Signals, status: int) -> None:
+def test_the_end_of_serve_is_the_end(ports: range, tmp_path: Path, number: signal.Signals, status: int) -> None:
     """With the status of `serve`: it did what it was told, or was killed."""
     log = tmp_path / "log"
-    with running(log, free_block()) as process:
+    with running(log, ports) as process:
         await_output(log, "stop it with Ctrl-C", process)
         [serve] = psutil.Process(process.pid).children()
         serve.send_signal(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,21 +14,22 @@ from serve.machine.inspect import processors
 from tests.serve.client import kserve, send
 from tests.serve.conftest import BaseDir, make_base_dir
 from tests.serve.processes import await_true, kill, stubs
-from tests.serving import RunningServe, running_serve, serve_environment
+from tests.serving import RunningServe, reserved_environment, running_serve
 
 SECONDS = 60
 
 
 def run(base_dir: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `serve` until it ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "serve", *arguments],
-        env={**os.environ, **serve_environment(base_dir), **environment},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with reserved_environment(base_dir) as own:
+        return subprocess.run(
+            [sys.executable, "-m", "serve", *arguments],
+            env={**own, **environment},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
 
 
 def refusal(base_dir: Path, **environment: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from tests.serve.multi_model.archives import ensemble, word, write_archive
 from tests.serve.multi_model.conftest import write_shared_models
 from tests.serve.multi_model.endpoint import Endpoint, await_true
-from tests.serving import RunningServe, serve_environment
+from tests.serving import RunningServe, reserved_environment
 from tests.triton import ROOT
 
 MOUNTED = Path("/sys/fs/cgroup")
@@ -93,9 +93,14 @@ def confined(control_group: ControlGroup, tmp_path_factory: pytest.TempPathFacto
     """A multi-model endpoint in the control group."""
     directory = tmp_path_factory.mktemp("confined")
     (directory / "models").mkdir()
+    with reserved_environment(directory) as own, confined_serve(control_group, directory, own) as serve:
+        serve.await_ready()
+        yield Endpoint(serve, directory / "models")
+
+
+def confined_serve(control_group: ControlGroup, directory: Path, own: Mapping[str, str]) -> RunningServe:
     environment = {
-        **os.environ,
-        **serve_environment(directory),
+        **own,
         "SAGEMAKER_MULTI_MODEL": "true",
         "SAGEMAKER_TRITON_SHARED_MODELS_DIR": str(write_shared_models(directory / "shared")),
     }
@@ -107,12 +112,7 @@ def confined(control_group: ControlGroup, tmp_path_factory: pytest.TempPathFacto
         process = subprocess.Popen(
             [*command, sys.executable, "-m", "serve"], env=environment, stdout=output, stderr=output, cwd=ROOT
         )
-    serve = RunningServe(int(environment["SAGEMAKER_BIND_TO_PORT"]), process, log, environment)
-    try:
-        serve.await_ready()
-        yield Endpoint(serve, directory / "models")
-    finally:
-        serve.stop()
+    return RunningServe(int(environment["SAGEMAKER_BIND_TO_PORT"]), process, log, environment)
 
 
 def test_killed_while_loading(confined: Endpoint) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -20,11 +21,11 @@ from serve.supervisor.run import supervise
 from tests.serve.client import send, text_request
 from tests.serve.conftest import make_base_dir
 from tests.serve.processes import await_true
-from tests.serving import serve_environment
+from tests.serving import reserved_environment
 
 
-def real_plan(base_dir: Path, *, haproxy: bool, frontend: str = "gateway") -> Plan:
-    environment = {**os.environ, **serve_environment(base_dir), "SAGEMAKER_TRITON_FRONTEND": frontend}
+def real_plan(base_dir: Path, own: Mapping[str, str], *, haproxy: bool, frontend: str = "gateway") -> Plan:
+    environment = {**own, "SAGEMAKER_TRITON_FRONTEND": frontend}
     settings = Settings.from_environment(environment)
     work_dir = base_dir / "work"
     work_dir.mkdir()
@@ -62,9 +63,15 @@ def is_ready(port: int) -> bool:
 def test_a_request_that_outlasts_the_drain_is_cut_and_said_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, haproxy: bool, frontend: str
 ) -> None:
-    plan = real_plan(make_base_dir(tmp_path, "probe"), haproxy=haproxy, frontend=frontend)
+    base_dir = make_base_dir(tmp_path, "probe")
+    with reserved_environment(base_dir) as environment:
+        plan = real_plan(base_dir, environment, haproxy=haproxy, frontend=frontend)
+        cut_a_request_off(plan, tmp_path / "working")
+    assert "requests were still in flight after 2 s: they are cut off" in caplog.text
 
-    working = tmp_path / "working"
+
+def cut_a_request_off(plan: Plan, working: Path) -> None:
+    """Supervise, and send SIGTERM once a model works on a request that takes longer than the drain."""
 
     def ask() -> str:
         await_true(lambda: is_ready(plan.port), "ready", 60)
@@ -82,7 +89,6 @@ def test_a_request_that_outlasts_the_drain_is_cut_and_said_so(
         assert supervise(plan) == 1
         stopped.result()
     assert answer.result() != "200"
-    assert "requests were still in flight after 2 s: they are cut off" in caplog.text
 
 
 def test_a_program_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
@@ -130,26 +136,25 @@ def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     """HAProxy says so, is tried five times, and its words stand in the log."""
-    base_dir = make_base_dir(tmp_path, "probe")
-    environment = serve_environment(base_dir)
-    command = [sys.executable, "-m", "http.server", environment["SAGEMAKER_BIND_TO_PORT"]]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
-        try:
-            await_true(lambda: answers(int(environment["SAGEMAKER_BIND_TO_PORT"])), "the port is taken")
-            run = subprocess.run(
-                [sys.executable, "-m", "serve"],
-                env={**os.environ, **environment},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-        finally:
-            holder.terminate()
+    with reserved_environment(make_base_dir(tmp_path, "probe")) as environment:
+        port = environment["SAGEMAKER_BIND_TO_PORT"]
+        command = [sys.executable, "-m", "http.server", port]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
+            try:
+                await_true(lambda: answers(int(port)), "the port is taken")
+                run = subprocess.run(
+                    [sys.executable, "-m", "serve"],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+            finally:
+                holder.terminate()
     assert run.returncode == 2
     assert run.stdout == (
-        f"serve: SAGEMAKER_BIND_TO_PORT='{environment['SAGEMAKER_BIND_TO_PORT']}': expected a free port, "
-        "another program listens on this one\n"
+        f"serve: SAGEMAKER_BIND_TO_PORT='{port}': expected a free port, another program listens on this one\n"
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.triton import ROOT
+__all__ = ["CLASSIFIER", "IDENTITY", "ROOT", "SHARED", "write_classifier", "write_identity"]
 
-__all__ = ["CLASSIFIER", "IDENTITY", "SHARED", "write_classifier", "write_identity"]
-
+ROOT = Path(__file__).parents[1]
 IDENTITY = Path(__file__).with_name("model_repository") / "identity"
 CLASSIFIER = ROOT / "model_repository"
 SHARED = ("image_bytes", "image_decode", "label_top_k")
@@ -16,7 +15,7 @@ OWN = ("image_classification", "efficientnet_lite0")
 
 
 def write_identity(models_dir: Path, name: str) -> None:
-    """Write an archive with one Python model, which gives back its input."""
+    """Write an archive with one Python model, which returns its input."""
     _copy(IDENTITY, models_dir / name / "model" / "identity")
 
 

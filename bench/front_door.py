@@ -1,6 +1,6 @@
 """What the front door costs: the gateway against Triton's own SageMaker port (`native`), in one run.
 
-Both serve the same model, which gives back its input. They are loaded in turns, in short rounds, and each round of one
+Both serve the same model, which returns its input. They are loaded in turns, in short rounds, and each round of one
 is compared with the round of the other next to it: what else happens on the machine then hits both alike.
 The last line that is printed is JSON.
 """
@@ -19,13 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import requests
 from numpy.typing import NDArray
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-from bench.wrk import Load, LoadError, Request, post
 from byoc.container.process import running_serve
-from byoc.errors import ContainerError
+from byoc.errors import ContainerError, InvocationError, LoadError
+from byoc.load import closed_loop
+from byoc.load.client import send
+from byoc.load.closed_loop import Throughput
+from byoc.load.request import Request
 from serve import sagemaker
 
 REPOSITORY = Path(__file__).with_name("model_repository")
@@ -37,8 +39,8 @@ WARM_UP_SECONDS = 1
 class Pair:
     """One round: the gateway and the native front end, one after the other."""
 
-    gateway: Load
-    native: Load
+    gateway: Throughput
+    native: Throughput
 
     @property
     def throughput_ratio(self) -> float:
@@ -52,11 +54,23 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Payload:
+    """What is sent: a body and its media type."""
+
+    body: bytes
+    content_type: str
+
+    def request(self, url: str) -> Request:
+        """Return the request that sends it to a front end."""
+        return Request(url, {"Content-Type": self.content_type}, self.body)
+
+
+@dataclass(frozen=True)
 class Workload:
-    """A request and how many connections send it."""
+    """A payload and how many connections send it."""
 
     name: str
-    request: Request
+    payload: Payload
     connections: int
 
 
@@ -75,13 +89,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=2, help="seconds of each half of a round (default: %(default)s)")
     options = parser.parse_args()
     try:
-        with front_ends() as urls, tempfile.TemporaryDirectory(prefix="bench-") as directory:
-            json_request, tensor_request = small_json(Path(directory)), tensor(Path(directory))
+        with front_ends() as urls:
             report_machine()
-            small = measure(Workload("small JSON", json_request, 8), urls, options.rounds, options.seconds)
-            large = measure(Workload("600 KB tensor", tensor_request, 8), urls, options.rounds, options.seconds)
-            alone = measure(Workload("small JSON", json_request, 1), urls, options.rounds, options.seconds)
-    except (LoadError, ContainerError) as error:
+            small = measure(Workload("small JSON", small_json(), 8), urls, options.rounds, options.seconds)
+            large = measure(Workload("600 KB tensor", tensor(), 8), urls, options.rounds, options.seconds)
+            alone = measure(Workload("small JSON", small_json(), 1), urls, options.rounds, options.seconds)
+    except (ContainerError, InvocationError, LoadError) as error:
         sys.exit(f"bench-front-door: {error}")
     print(json.dumps(summary(small, large, alone)))
 
@@ -99,23 +112,19 @@ def front_ends() -> Iterator[FrontEnds]:
             yield FrontEnds(f"{gateway.url}/invocations", f"{native.url}/invocations")
 
 
-def small_json(directory: Path) -> Request:
-    """Write a KServe JSON request with four numbers."""
+def small_json() -> Payload:
+    """Return KServe JSON with four numbers."""
     tensors = [{"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4]}]
-    body = directory / "small.json"
-    body.write_text(json.dumps({"inputs": tensors}))
-    return Request(body, sagemaker.JSON)
+    return Payload(json.dumps({"inputs": tensors}).encode(), sagemaker.JSON)
 
 
-def tensor(directory: Path) -> Request:
-    """Write a binary+json request with a tensor of the size of an image for a classifier, asked for in binary."""
+def tensor() -> Payload:
+    """Return binary+json with a tensor of the size of an image for a classifier, which asks for binary outputs."""
     tensors = InferInput("input", [1, IMAGE_VALUES], "FP32")
     tensors.set_data_from_numpy(image_values())
     outputs = [InferRequestedOutput("output", binary_data=True)]
-    content, header_size = InferenceServerClient.generate_request_body([tensors], outputs=outputs)
-    body = directory / "tensor.bin"
-    body.write_bytes(content)
-    return Request(body, f"{sagemaker.BINARY_JSON_PREFIX}{header_size}")
+    body, header_size = InferenceServerClient.generate_request_body([tensors], outputs=outputs)
+    return Payload(body, f"{sagemaker.BINARY_JSON_PREFIX}{header_size}")
 
 
 def image_values() -> NDArray[np.float32]:
@@ -127,45 +136,43 @@ def measure(workload: Workload, urls: FrontEnds, rounds: int, seconds: int) -> l
     """Load both front ends in turns, and print each round."""
     print(f"\n{workload.name}, {workload.connections} connection(s): gateway / native", flush=True)
     for url in (urls.gateway, urls.native):
-        check(url, workload.request)
-        post(url, workload.request, connections=workload.connections, seconds=WARM_UP_SECONDS)
+        check(url, workload.payload)
+        _load(url, workload, WARM_UP_SECONDS)
     pairs = [_round(number, workload, urls, seconds) for number in range(rounds)]
     ratios = sorted(pair.throughput_ratio for pair in pairs)
     print(f"  ratio: median {statistics.median(ratios):.3f}, from {ratios[0]:.3f} to {ratios[-1]:.3f}", flush=True)
     return pairs
 
 
-def check(url: str, request: Request) -> None:
-    """Make sure that the model answers with what it got, before it is asked a million times.
+def check(url: str, payload: Payload) -> None:
+    """Make sure that the model returns what it is sent, before it is sent a million requests.
 
     Raises:
-        LoadError: it does not.
+        InvocationError: the status was not 200.
+        LoadError: it returned something else.
     """
-    body = request.body.read_bytes()
-    answer = requests.post(url, data=body, headers={"Content-Type": request.content_type}, timeout=60)
-    if answer.status_code != 200:
-        raise LoadError(f"{url} answered {answer.status_code}: {answer.text[:500]}")
-    if request.content_type.startswith(sagemaker.BINARY_JSON_PREFIX):
-        same = answer.content.endswith(image_values().tobytes())
+    body = send("POST", payload.request(url))
+    if payload.content_type.startswith(sagemaker.BINARY_JSON_PREFIX):
+        same = body.endswith(image_values().tobytes())
     else:
-        same = np.allclose(answer.json()["outputs"][0]["data"], json.loads(body)["inputs"][0]["data"])
+        same = np.allclose(json.loads(body)["outputs"][0]["data"], json.loads(payload.body)["inputs"][0]["data"])
     if not same:
-        raise LoadError(f"{url} did not give back the tensor that it was sent")
+        raise LoadError(f"{url} did not return the tensor that it was sent")
 
 
 def _round(number: int, workload: Workload, urls: FrontEnds, seconds: int) -> Pair:
     """Load both for a while; who comes first alternates."""
-
-    def load(url: str) -> Load:
-        return post(url, workload.request, connections=workload.connections, seconds=seconds)
-
     if number % 2 == 0:
-        gateway, native = load(urls.gateway), load(urls.native)
+        gateway, native = _load(urls.gateway, workload, seconds), _load(urls.native, workload, seconds)
     else:
-        native, gateway = load(urls.native), load(urls.gateway)
+        native, gateway = _load(urls.native, workload, seconds), _load(urls.gateway, workload, seconds)
     pair = Pair(gateway, native)
     print(describe(pair), flush=True)
     return pair
+
+
+def _load(url: str, workload: Workload, seconds: int) -> Throughput:
+    return closed_loop.run(workload.payload.request(url), connections=workload.connections, seconds=seconds)
 
 
 def describe(pair: Pair) -> str:

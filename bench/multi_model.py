@@ -23,10 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.archives import CLASSIFIER, write_classifier, write_identity
-from bench.endpoint import Endpoint, EndpointError, request_headers, running_endpoint
-from bench.open_loop import OpenLoop, OpenLoopError, Timing, client_process, drive, summary
+from bench.endpoint import Endpoint, running_endpoint
 from bench.questions import NUMBERS, ask_for_numbers, ask_for_photograph
-from byoc.errors import ContainerError
+from byoc.container.processes import memory_bytes
+from byoc.errors import ContainerError, InvocationError, LoadError
+from byoc.load import open_loop
+from byoc.load.latencies import Timing, percentiles
 
 FRONT_ENDS = ("gateway", "native")
 CHURNING = ("churn-1", "churn-2", "churn-3")
@@ -62,16 +64,16 @@ def main() -> None:
         warm = measure_warm(options.rounds, options.seconds, options.rate)
         loads = measure_loads(LOAD_ROUNDS)
         memory = {front_end: memory_per_tenant(front_end) for front_end in FRONT_ENDS}
-    except (EndpointError, OpenLoopError, ContainerError) as error:
+    except (ContainerError, InvocationError, LoadError) as error:
         sys.exit(f"bench-multi-model: {error}")
     print(json.dumps(result(warm, loads, memory)))
 
 
 def result(warm: dict[str, Warm], loads: dict[str, float], memory: dict[str, float]) -> dict[str, float]:
     """Return the ratios that the endpoint is judged by."""
-    gateway, native = (summary(warm[name].churning).p999 for name in FRONT_ENDS)
+    gateway, native = (percentiles(warm[name].churning).p999 for name in FRONT_ENDS)
     return {
-        "warm_p999_churn_over_steady": round(gateway / summary(warm["gateway"].alone).p999, 2),
+        "warm_p999_churn_over_steady": round(gateway / percentiles(warm["gateway"].alone).p999, 2),
         "warm_p999_native_over_gateway": round(native / gateway, 1),
         "load_8_speedup": round(loads["native, one by one"] / loads["gateway, at once"], 2),
         "memory_per_tenant_ratio": round(memory["gateway"] / memory["native"], 3),
@@ -82,7 +84,11 @@ def measure_warm(rounds: int, seconds: float, rate: float) -> dict[str, Warm]:
     """Measure a warm tenant behind both front ends, in turns."""
     print(f"\nA warm tenant at {rate:g} requests a second, alone and while {len(CHURNING)} others come and go")
     warm = {name: Warm() for name in FRONT_ENDS}
-    with running_endpoint("gateway") as gateway, running_endpoint("native") as native, client_process() as client:
+    with (
+        running_endpoint("gateway") as gateway,
+        running_endpoint("native") as native,
+        open_loop.client_process() as client,
+    ):
         for endpoint in (gateway, native):
             for tenant in ("warm", *CHURNING):
                 write_identity(endpoint.models_dir, tenant)
@@ -92,16 +98,16 @@ def measure_warm(rounds: int, seconds: float, rate: float) -> dict[str, Warm]:
             for name, endpoint in (("gateway", gateway), ("native", native)):
                 _warm_round(endpoint, client, warm[name], seconds, rate)
     for name in FRONT_ENDS:
-        print(f"  {name}, alone:    {summary(warm[name].alone)}")
-        print(f"  {name}, churning: {summary(warm[name].churning)}; {warm[name].loads} loads")
+        print(f"  {name}, alone:    {percentiles(warm[name].alone)}")
+        print(f"  {name}, churning: {percentiles(warm[name].churning)}; {warm[name].loads} loads")
     return warm
 
 
 def _warm_round(endpoint: Endpoint, client: ProcessPoolExecutor, warm: Warm, seconds: float, rate: float) -> None:
-    load = OpenLoop(endpoint.invoke_url("warm"), request_headers("warm"), NUMBERS, rate, seconds)
-    warm.alone += client.submit(drive, load).result()
+    request = endpoint.client.invocation("warm", NUMBERS)
+    warm.alone += client.submit(open_loop.run, request, rate, seconds).result()
     with churning(endpoint) as loads:
-        warm.churning += client.submit(drive, load).result()
+        warm.churning += client.submit(open_loop.run, request, rate, seconds).result()
     warm.loads += len(loads)
 
 
@@ -115,7 +121,7 @@ def churning(endpoint: Endpoint) -> Iterator[list[float]]:
         while not stop.is_set():
             loads.append(endpoint.load(tenant))
             ask_for_numbers(endpoint, tenant)
-            endpoint.unload(tenant)
+            endpoint.client.unload(tenant)
 
     with ThreadPoolExecutor(len(CHURNING)) as threads:
         running = [threads.submit(churn, tenant) for tenant in CHURNING]
@@ -183,7 +189,7 @@ def seconds_to_first_answer(endpoint: Endpoint) -> list[float]:
         endpoint.load("first")
         ask_for_numbers(endpoint, "first")
         seconds.append(time.monotonic() - started)
-        endpoint.unload("first")
+        endpoint.client.unload("first")
     return seconds
 
 
@@ -194,7 +200,7 @@ def memory_per_tenant(front_end: str) -> float:
     with running_endpoint(front_end, shared_models) as endpoint:
         for tenant in tenants:
             write_classifier(endpoint.models_dir, tenant, with_shared=shared_models is None)
-        none = endpoint.memory()
+        none = memory_bytes(endpoint.serve)
         one = _memory_with(endpoint, tenants[:1])
         all_of_them = _memory_with(endpoint, tenants[1:])
     per_tenant = (all_of_them - one) / (TENANTS - 1)
@@ -209,7 +215,7 @@ def _memory_with(endpoint: Endpoint, tenants: Sequence[str]) -> int:
     load_at_once(endpoint, tenants)
     for tenant in tenants:
         ask_for_photograph(endpoint, tenant)
-    return endpoint.memory()
+    return memory_bytes(endpoint.serve)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""What tenants are asked, and whether they answered it."""
+"""The requests that tenants are sent, and checks of their responses."""
 
 from __future__ import annotations
 
 import json
 
-from bench.endpoint import Endpoint, EndpointError
+from bench.archives import ROOT
+from bench.endpoint import Endpoint
+from byoc.errors import InvocationError
 from serve import sagemaker
-from tests.triton import ROOT
 
 __all__ = ["NUMBERS", "ask_for_numbers", "ask_for_photograph"]
 
@@ -17,14 +18,14 @@ BARE_IMAGE = f"{sagemaker.BINARY_JSON_PREFIX}0"
 
 
 def ask_for_numbers(endpoint: Endpoint, tenant: str) -> None:
-    """Make sure that an identity tenant gives back what it gets. Raises EndpointError."""
-    answer = json.loads(endpoint.invoke(tenant, NUMBERS))
+    """Make sure that an identity tenant returns what it is sent. Raises InvocationError."""
+    answer = json.loads(endpoint.client.invoke(tenant, NUMBERS))
     if answer["outputs"][0]["data"] != VALUES:
-        raise EndpointError(f"{tenant} did not give back what it was sent: {answer}")
+        raise InvocationError(f"{tenant} did not return what it was sent: {answer}")
 
 
 def ask_for_photograph(endpoint: Endpoint, tenant: str) -> None:
-    """Make sure that a classifier sees what a photograph shows. Raises EndpointError."""
-    answer = endpoint.invoke(tenant, PHOTOGRAPH.read_bytes(), BARE_IMAGE)
+    """Make sure that a classifier sees what a photograph shows. Raises InvocationError."""
+    answer = endpoint.client.invoke(tenant, PHOTOGRAPH.read_bytes(), BARE_IMAGE)
     if b"espresso" not in answer:
-        raise EndpointError(f"{tenant} does not see the espresso in {PHOTOGRAPH.name}: {answer[:500]!r}")
+        raise InvocationError(f"{tenant} does not see the espresso in {PHOTOGRAPH.name}: {answer[:500]!r}")

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.archives import CLASSIFIER, write_classifier, write_identity
-from bench.endpoint import Endpoint, EndpointError, running_endpoint
+from bench.endpoint import Endpoint, running_endpoint
 from bench.questions import ask_for_numbers, ask_for_photograph
-from byoc.errors import ContainerError
-from tests.serve.processes import child, stubs
+from byoc.container.processes import child, model_processes
+from byoc.errors import ContainerError, InvocationError
 
 AT_ONCE = 8
 WARM_UP_CYCLES = 16
@@ -68,7 +68,7 @@ def main() -> None:
             for allocator in options.allocator or ALLOCATORS:
                 before, after = measure(KINDS[kind], ALLOCATORS[allocator], options.cycles)
                 print(f"{kind:9} {allocator:16} {options.cycles} cycles, MiB: {_change(before, after)}", flush=True)
-    except (EndpointError, ContainerError, OSError) as error:
+    except (ContainerError, InvocationError, OSError) as error:
         sys.exit(f"unload-memory: {error}")
 
 
@@ -98,7 +98,7 @@ def resident(endpoint: Endpoint) -> Resident:
     serve = endpoint.serve
     return Resident(
         child(serve, "tritonserver").memory_info().rss / MIB,
-        sum(process.memory_info().rss for process in stubs(serve)) / MIB,
+        sum(process.memory_info().rss for process in model_processes(serve)) / MIB,
         child(serve, "app").memory_info().rss / MIB,
     )
 
@@ -106,7 +106,7 @@ def resident(endpoint: Endpoint) -> Resident:
 def _cycle(endpoint: Endpoint, kind: Kind, tenant: str) -> None:
     endpoint.load(tenant)
     kind.ask(endpoint, tenant)
-    endpoint.unload(tenant)
+    endpoint.client.unload(tenant)
 
 
 def _change(before: Resident, after: Resident) -> str:

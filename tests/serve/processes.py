@@ -1,41 +1,14 @@
-"""The processes of a running `serve`, found as its descendants."""
+"""Conditions to wait for, and processes to kill."""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
-from tests.serving import RunningServe
-
-__all__ = ["await_true", "child", "descendants", "kill", "stubs"]
-
-STUB = "triton_python_backend_stub"
-
-
-def descendants(serve: RunningServe) -> list[psutil.Process]:
-    return psutil.Process(serve.process.pid).children(recursive=True)
-
-
-def child(serve: RunningServe, name: str) -> psutil.Process:
-    """Return the process that the plan calls `tritonserver`, `app` or `haproxy`.
-
-    Raises:
-        LookupError: it does not run.
-    """
-    for process in psutil.Process(serve.process.pid).children():
-        arguments = process.cmdline()
-        if "serve.app" in arguments if name == "app" else arguments[:1] and Path(arguments[0]).name == name:
-            return process
-    raise LookupError(f"{name} does not run")
-
-
-def stubs(serve: RunningServe) -> list[psutil.Process]:
-    """Return the processes that Python models run in."""
-    return [process for process in descendants(serve) if process.name() == STUB[:15] or process.name() == STUB]
+__all__ = ["await_true", "kill"]
 
 
 def kill(process: psutil.Process) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from byoc.container.processes import child, descendants, model_processes
 from tests.serve.client import Answer, answer_of, connection, send, text_request
 from tests.serve.conftest import make_base_dir
-from tests.serve.processes import await_true, child, descendants, kill, stubs
+from tests.serve.processes import await_true, kill
 from tests.serving import RunningServe, running_serve
 
 CLIENTS = 6
@@ -268,7 +269,7 @@ def test_a_request_that_loses_tritonserver_is_told(either: RunningServe) -> None
 
 def test_nothing_outlives_serve(gateway: RunningServe) -> None:
     everything = descendants(gateway)
-    assert len(stubs(gateway)) == 2
+    assert len(model_processes(gateway)) == 2
     gateway.process.kill()
     gateway.process.wait()
     assert_ended(everything)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from byoc.container.processes import model_processes
 from serve.machine.inspect import processors
 from tests.serve.client import kserve, send
 from tests.serve.conftest import BaseDir, make_base_dir
-from tests.serve.processes import await_true, kill, stubs
+from tests.serve.processes import await_true, kill
 from tests.serving import RunningServe, reserved_environment, running_serve
 
 SECONDS = 60
@@ -153,13 +154,13 @@ def test_a_model_that_says_what_it_calls(base_dir: BaseDir) -> None:
         configuration.write('parameters [{ key: "sagemaker.depends_on" value: { string_value: "probe" } }]')
     with running_serve(directory, {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "caller"}) as serve:
         assert send(serve.port, body=kserve("text", "hello")).json()["outputs"][0]["data"] == ["hello"]
-        kill(next(stub for stub in stubs(serve) if "probe_0_0" in stub.cmdline()))
+        kill(next(stub for stub in model_processes(serve) if "probe_0_0" in stub.cmdline()))
         await_true(lambda: serve.ping() == 503, "/ping notices that a process of the called model has died")
 
 
 def test_the_processes_of_python_models_share_the_processors(base_dir: BaseDir) -> None:
     with running_serve(base_dir("probe")) as serve:
-        shares = {stub.environ()["OMP_NUM_THREADS"] for stub in stubs(serve)}
+        shares = {stub.environ()["OMP_NUM_THREADS"] for stub in model_processes(serve)}
     assert shares == {str(max(1, processors() // 2))}
 
 

@@ -8,9 +8,10 @@ from http.client import HTTPException
 
 import pytest
 
+from byoc.container.processes import child, model_processes
 from tests.serve.client import send, text_request
 from tests.serve.conftest import BaseDir
-from tests.serve.processes import await_true, child, kill, stubs
+from tests.serve.processes import await_true, kill
 from tests.serving import RunningServe, running_serve
 
 SAGEMAKER_WAITS_SECONDS = 2.0
@@ -37,7 +38,9 @@ def test_native(classifier_native: RunningServe) -> None:
 def test_not_ready_with_a_reason_until_the_model_is_loaded(base_dir: BaseDir, haproxy: bool) -> None:
     directory = base_dir("late")
     with running_serve(directory, haproxy=haproxy, await_ready=False) as serve:
-        await_true(lambda: serve.ping() is not None and stubs(serve), "the model is being loaded and /ping answered")
+        await_true(
+            lambda: serve.ping() is not None and model_processes(serve), "the model is being loaded and /ping answered"
+        )
         await_true(lambda: "still loads its models (late)" in not_ready(serve), "the app tells why")
         assert send(serve.port, body=text_request()).status == 503
         (directory / "model" / "late" / "go").touch()
@@ -62,7 +65,7 @@ def test_answered_in_time_while_every_instance_is_busy(probe: RunningServe) -> N
 def test_a_dead_process_of_a_python_model(base_dir: BaseDir, haproxy: bool) -> None:
     """Triton itself goes on to call the model ready. What is found out must outlive the app."""
     with running_serve(base_dir("probe"), haproxy=haproxy) as serve:
-        kill(stubs(serve)[0])
+        kill(model_processes(serve)[0])
         await_true(lambda: serve.ping() == 503, "/ping notices")
         died = "probe_0: a process of this model instance group has died"
         assert died in not_ready(serve)
@@ -98,7 +101,7 @@ def test_a_tritonserver_that_hangs(base_dir: BaseDir) -> None:
 
 def test_live_mode_asks_for_no_model(base_dir: BaseDir) -> None:
     with running_serve(base_dir("probe"), {"SAGEMAKER_TRITON_OVERRIDE_PING_MODE": "live"}) as serve:
-        kill(stubs(serve)[0])
+        kill(model_processes(serve)[0])
         assert {serve.ping() for _ in range(10)} == {200}
 
 

@@ -1,5 +1,5 @@
 -- Posts one body again and again, and prints what came of it as one line of JSON.
--- wrk --script post.lua URL -- BODY_FILE CONTENT_TYPE
+-- wrk --script post.lua URL -- BODY_FILE [HEADER VALUE]…
 
 local formatted
 
@@ -8,7 +8,9 @@ function init(arguments)
   wrk.method = "POST"
   wrk.body = file:read("*a")
   file:close()
-  wrk.headers["Content-Type"] = arguments[2]
+  for number = 2, #arguments, 2 do
+    wrk.headers[arguments[number]] = arguments[number + 1]
+  end
   formatted = wrk.format() -- once: the body may be large
 end
 
@@ -16,7 +18,7 @@ function request()
   return formatted
 end
 
--- Of wrk's units, latency and duration are microseconds. errors.status counts answers above 399.
+-- wrk counts latency and duration in microseconds. errors.status counts statuses above 399.
 function done(summary, latency)
   local errors = summary.errors
   print(string.format(

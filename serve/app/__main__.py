@@ -11,4 +11,4 @@ from serve.app.server import run
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    sys.exit(0 if asyncio.run(run(AppOptions.from_json(sys.argv[1]))) else 1)
+    sys.exit(asyncio.run(run(AppOptions.from_json(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""The end of the app where it is the front door itself: no request that a client has sent is lost."""
+"""Graceful shutdown of the app where it listens on the SageMaker port itself: no request is lost."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from aiohttp.typedefs import Handler
 
 __all__ = ["Draining"]
 
-# A client may send one more request on a kept connection before it learns, from the answer, that there will be no
-# other. Once nothing has been in flight for this long, the connections that are still open are idle.
+# A client may send one more request on a kept-alive connection before it reads, in the response to the one before,
+# that the connection closes. Once nothing has been in flight for this long, the open connections are idle.
 QUIET_SECONDS = 0.5
 POLL_SECONDS = 0.05
 
 
 class Draining:
-    """Counts the requests in flight of an application, and asks its clients to go once it ends.
+    """Counts the requests in flight of an application, and asks its clients to close their connections once it ends.
 
     Args:
         app: the application, before it starts.
     """
 
     def __init__(self, app: web.Application) -> None:
-        """Watch the application."""
+        """Add the counter to the application."""
         self._in_flight = 0
         self._last_end = 0.0
         self._ending = False
         app.middlewares.append(self._count)
-        app.on_response_prepare.append(self._say_goodbye)
+        app.on_response_prepare.append(self._close_connection)
 
     async def finish(self, seconds: float) -> bool:
-        """Wait until the clients have gone quiet; return whether they have within `seconds`."""
+        """Wait until no request has been in flight for a while; return whether that was so within `seconds`."""
         self._ending = True
         self._last_end = started = time.monotonic()
-        while time.monotonic() - started < seconds and not self._quiet:  # noqa: ASYNC110 (quiet is no event)
+        while time.monotonic() - started < seconds and not self._quiet:  # noqa: ASYNC110 (being quiet is not an event)
             await asyncio.sleep(POLL_SECONDS)
         return not self._in_flight
 
@@ -52,7 +52,7 @@ class Draining:
             self._in_flight -= 1
             self._last_end = time.monotonic()
 
-    async def _say_goodbye(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _close_connection(self, request: web.Request, response: web.StreamResponse) -> None:
         if self._ending:
             response.headers["Connection"] = "close"
             response.force_close()

@@ -1,4 +1,4 @@
-"""Errors that the app answers itself, all of them JSON of the form that Triton uses: `{"error": "…"}`."""
+"""The app's own error responses, all of them JSON in the form that Triton uses: `{"error": "…"}`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RequestError(Exception):
     """A request that can't be answered.
 
     Args:
-        status: HTTP status: 4xx the caller's fault, 5xx ours, 507 no memory.
-        message: what is wrong, and what to do.
+        status: HTTP status: 4xx for the caller's fault, 5xx for ours, 507 for a lack of memory.
+        message: what is wrong and what to do.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -39,7 +39,7 @@ def error_response(status: int, message: str) -> web.Response:
 
 
 class Connection(web.RequestHandler):
-    """A client's connection, which answers in JSON what is no HTTP as well."""
+    """A client's connection. Its response to input that isn't HTTP is JSON as well."""
 
     def handle_error(
         self,
@@ -48,7 +48,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what can't be parsed (400); `as_json` has answered everything else."""
+        """Return the response to what can't be parsed (400); `as_json` handles everything else."""
         if status != 400:
             return super().handle_error(request, status, exc, message)
         response = error_response(status, f"the request is not valid HTTP: {message or exc}")
@@ -58,16 +58,16 @@ class Connection(web.RequestHandler):
 
 @web.middleware
 async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into JSON: ours, aiohttp's own (404, 405, 413, …), and the unexpected (500).
+    """Turn every error into JSON: ours, aiohttp's own (404, 405, 413, …) and unexpected ones (500).
 
-    Those that are not the caller's fault are logged, except for `/ping`, whose answers are asked for all the time.
+    Responses of 5xx are logged, except those of `/ping`, which is requested all the time.
     """
     started = time.monotonic()
     try:
         response = await handler(request)
     except Exception as error:
         if request.transport is None or request.transport.is_closing():
-            return web.Response()  # the caller went away: nobody is left to read it
+            return web.Response()  # the caller has gone: nobody reads it
         response = _response_to(error, request)
     if response.status >= 500 and request.path != sagemaker.PING:
         _log(request, response, time.monotonic() - started)
@@ -93,13 +93,13 @@ def _response_to(error: Exception, request: web.Request) -> web.Response:
 
 
 def _log(request: web.Request, response: web.StreamResponse, seconds: float) -> None:
-    """Write what HAProxy writes of the failures that it sees, and the reason."""
+    """Log what HAProxy logs of a failure, and the reason."""
     body = response.body if isinstance(response, web.Response) else None
     reason = body[:REASON_BYTES].decode(errors="replace") if isinstance(body, bytes) else ""
     logger.error(
         "%s %s: %d after %.0f ms, inference id %s: %s",
         request.method,
-        request.rel_url.raw_path,  # quoted: a line break in a name starts no line of the log
+        request.rel_url.raw_path,  # quoted: a line break in a name must not start a new line in the log
         response.status,
         seconds * 1000,
         request.headers.get(sagemaker.INFERENCE_ID, "-").encode("ascii", "backslashreplace").decode(),

@@ -1,4 +1,4 @@
-"""`/invocations` for what HAProxy does not hand to Triton by itself, and for all of it where there is no HAProxy."""
+"""Invocations that HAProxy does not send straight to Triton, and all invocations where there is no HAProxy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ACCEPTED = (
     f"or {sagemaker.BINARY_JSON_PREFIX}0 with the bytes of the only input, such as a JPEG"
 )
 
-# Headers of one connection, what aiohttp sets itself, and the encoding of bodies, which aiohttp has undone.
+# Headers of a single connection, headers that aiohttp sets itself, and body encodings, which aiohttp has decoded.
 NOT_FORWARDED = {
     "accept-encoding",
     "connection",
@@ -47,13 +47,13 @@ NOT_FORWARDED = {
 
 @dataclass(frozen=True)
 class Invocations:
-    """Hands invocations to Triton.
+    """Sends invocations to Triton.
 
     Args:
         triton: where Triton listens.
         session: the connections to use.
-        inference_type: `infer`, `generate` or `generate_stream`, for requests that don't say which by themselves.
-        killed_for_memory: tells whether the kernel has just killed a process for lack of memory.
+        inference_type: `infer`, `generate` or `generate_stream`, for requests that don't name one.
+        killed_for_memory: tells whether the kernel recently killed a process for lack of memory.
     """
 
     triton: TritonClient
@@ -62,10 +62,10 @@ class Invocations:
     killed_for_memory: Callable[[], bool] = lambda: False
 
     async def invoke(self, request: web.Request, model: str) -> web.StreamResponse:
-        """Answer an invocation of a model with Triton's answer, streamed both ways.
+        """Send an invocation to a model and return Triton's response; both are streamed.
 
         Raises:
-            RequestError: the body is none that Triton understands (400, 415), or Triton can't be reached (502, 503).
+            RequestError: Triton would not understand the body (400, 415), or can't be reached (502, 503).
         """
         content_type = request.headers.get("Content-Type", "")
         header_size = kserve.binary_header_size(content_type)
@@ -81,7 +81,7 @@ class Invocations:
         return await self._forward(request, model, endpoint, body)
 
     def _endpoint(self, request: web.Request, content: dict[str, object]) -> str:
-        """Return which of Triton's endpoints a JSON object is for.
+        """Return the endpoint of Triton that a JSON object is for.
 
         Raises:
             RequestError: it is for none of them.
@@ -102,28 +102,37 @@ class Invocations:
         body: bytes | AsyncIterator[bytes],
         header_size: int | None = None,
     ) -> web.StreamResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
-        headers.pop(kserve.HEADER_LENGTH, None)
-        headers["Accept-Encoding"] = "identity"
-        if header_size is not None:
-            headers[kserve.HEADER_LENGTH] = str(header_size)
+        url = self.triton.model_url(model, endpoint)
         try:
-            answer = await self.session.post(self.triton.model_url(model, endpoint), data=body, headers=headers)
+            reply = await self.session.post(url, data=body, headers=_forwarded(request, header_size))
         except aiohttp.ClientConnectorError as error:
             raise RequestError(503, f"tritonserver does not accept requests: {error}") from error
         except aiohttp.ClientConnectionError as error:
             raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
-        async with answer:
-            if answer.status < 400:
-                return await _stream(request, answer)
-            try:
-                content = await answer.content.read(ERROR_BYTES)
-            except aiohttp.ClientError as error:
-                raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
-            status = triton_errors.status_of(
-                answer.status, content, generating=endpoint != "infer", killed_for_memory=self.killed_for_memory()
-            )
-            return web.Response(status=status, body=content, content_type=sagemaker.JSON)
+        async with reply:
+            if reply.status < 400:
+                return await _stream(request, reply)
+            return await self._failed(reply, generating=endpoint != "infer")
+
+    async def _failed(self, reply: aiohttp.ClientResponse, *, generating: bool) -> web.Response:
+        """Return an error of Triton's with the status that SageMaker should see."""
+        try:
+            content = await reply.content.read(ERROR_BYTES)
+        except aiohttp.ClientError as error:
+            raise RequestError(502, f"{CLOSED} before it answered: {error}") from error
+        killed = self.killed_for_memory()
+        status = triton_errors.status_of(reply.status, content, generating=generating, killed_for_memory=killed)
+        return web.Response(status=status, body=content, content_type=sagemaker.JSON)
+
+
+def _forwarded(request: web.Request, header_size: int | None) -> dict[str, str]:
+    """Return the headers of a request that Triton gets, and the size of the JSON before the tensors, if it has one."""
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
+    headers.pop(kserve.HEADER_LENGTH, None)
+    headers["Accept-Encoding"] = "identity"
+    if header_size is not None:
+        headers[kserve.HEADER_LENGTH] = str(header_size)
+    return headers
 
 
 def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
@@ -146,12 +155,12 @@ def _json_object(request: web.Request, body: bytes) -> dict[str, object]:
 def _with_headers(request: web.Request, body: bytes, content: dict[str, object]) -> bytes:
     """Return a generate request with SageMaker's headers as further keys, which reach the model as parameters.
 
-    Triton itself hands headers to models for inference requests only. What the caller wrote stays as it is.
+    Triton itself passes headers to models with inference requests only. Keys that the caller wrote stay as they are.
 
     Args:
         request: has the headers.
         body: the JSON.
-        content: what it says.
+        content: the same JSON, parsed.
     """
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
     added = {k: v for k, v in headers.items() if k.startswith(sagemaker.HEADER_PREFIX) and k not in content}
@@ -162,30 +171,30 @@ def _with_headers(request: web.Request, body: bytes, content: dict[str, object])
 
 
 def _text(value: str) -> str:
-    """Return a header's value as text: aiohttp makes surrogates of what is not UTF-8, which Triton refuses."""
+    """Return a header's value as text: aiohttp turns bytes that aren't UTF-8 into surrogates, which Triton refuses."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-async def _stream(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    """Hand on an answer as it comes; chunks of an event stream are not held back."""
-    response = web.StreamResponse(status=answer.status)
-    header_size = answer.headers.get(kserve.HEADER_LENGTH)
+async def _stream(request: web.Request, reply: aiohttp.ClientResponse) -> web.StreamResponse:
+    """Pass a response on as it arrives: no chunk of an event stream is held back."""
+    response = web.StreamResponse(status=reply.status)
+    header_size = reply.headers.get(kserve.HEADER_LENGTH)
     response.headers["Content-Type"] = (
         f"{sagemaker.BINARY_JSON_PREFIX}{header_size}"
         if header_size is not None
-        else answer.headers.get("Content-Type", sagemaker.JSON)
+        else reply.headers.get("Content-Type", sagemaker.JSON)
     )
-    response.content_length = answer.content_length
+    response.content_length = reply.content_length
     await response.prepare(request)
     try:
-        async for chunk in answer.content.iter_any():
+        async for chunk in reply.content.iter_any():
             await response.write(chunk)
         await response.write_eof()
     except aiohttp.ClientError as error:
-        # The status has gone out: only a body that ends too early can still tell the caller.
+        # The status has been sent. Only a truncated body can still tell the caller.
         transport = request.transport
         if transport is not None and not transport.is_closing():
             path = request.rel_url.raw_path
-            logger.error("%s %s: %s within its answer: %s", request.method, path, CLOSED, error)
+            logger.error("%s %s: %s in the middle of its response: %s", request.method, path, CLOSED, error)
             transport.close()
     return response

@@ -18,7 +18,7 @@ async def collect(options: AppOptions) -> str:
     """Return both pages, one after the other; their metrics have different prefixes (`nv_`, `haproxy_`).
 
     Raises:
-        aiohttp.ClientError, TimeoutError: one of them does not answer.
+        aiohttp.ClientError, TimeoutError: one of them can't be read.
     """
     pages = [_get(aiohttp.TCPConnector(), options.triton_metrics)]
     if options.haproxy_metrics is not None:

@@ -7,22 +7,21 @@ import json
 import logging
 import re
 from bisect import bisect_right
-from typing import Any
 
 from aiohttp import web
 
 from serve import sagemaker
 from serve.app.errors import RequestError
 from serve.app.invocations import Invocations
-from serve.tenants.lifecycle import (
+from serve.tenants.errors import (
     AlreadyLoadedError,
     NotLoadedError,
     OutOfResourcesError,
     TenantError,
     TenantLoadError,
-    Tenants,
 )
-from serve.tenants.store import LoadedTenant
+from serve.tenants.lifecycle import Tenants
+from serve.tenants.values import LoadedTenant
 from serve.triton.control import ControlError
 
 __all__ = ["ModelRoutes"]
@@ -31,7 +30,7 @@ logger = logging.getLogger("serve.app")
 
 NAME = "{name:[^/]+}"  # aiohttp's own pattern excludes braces
 
-# What JSON can write, but no file name.
+# JSON can contain these, file names can't.
 UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 STATUS: dict[type[Exception], int] = {
@@ -48,11 +47,11 @@ class ModelRoutes:
 
     Args:
         tenants: the tenants.
-        invocations: hands invocations to Triton.
+        invocations: sends invocations to Triton.
     """
 
     def __init__(self, tenants: Tenants, invocations: Invocations) -> None:
-        """Keep both."""
+        """No route is added yet."""
         self._tenants = tenants
         self._invocations = invocations
 
@@ -71,7 +70,7 @@ class ModelRoutes:
             await self._tenants.load(name, url)
         except (TenantError, ControlError) as error:
             status = _status(error)
-            if status < 500:  # of the others every route tells
+            if status < 500:  # 5xx responses are already logged by the middleware
                 logger.warning("loading %s failed: %s", name, error)
             raise RequestError(status, str(error)) from error
         return web.json_response(_described(name, url))
@@ -82,7 +81,7 @@ class ModelRoutes:
         limit = _limit(request.query.get("limit"))
         start = bisect_right(names, token) if (token := _after(request.query.get("next_page_token"))) else 0
         page = names[start : start + limit]
-        content: dict[str, Any] = {"models": [self._describe(name) for name in page]}
+        content: dict[str, object] = {"models": [self._describe(name) for name in page]}
         if start + limit < len(names):
             content["nextPageToken"] = base64.urlsafe_b64encode(page[-1].encode()).decode()
         return web.json_response(content)
@@ -118,7 +117,7 @@ class ModelRoutes:
 
 
 def _target_model(request: web.Request) -> str:
-    """Return the archive that SageMaker names beside the model: for the log, since nobody vouches for it."""
+    """Return the archive that SageMaker names in a header. It is for the log only: nothing checks it."""
     return repr(request.headers.get(sagemaker.TARGET_MODEL, "not named"))
 
 
@@ -162,10 +161,10 @@ def _limit(text: str | None) -> int:
 
 
 def _after(token: str | None) -> str | None:
-    """Return the name that the page before ended with."""
+    """Return the last name of the previous page."""
     if not token:
         return None
     try:
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError:  # not ASCII, not base64, not UTF-8
-        raise RequestError(400, f"next_page_token={token!r}: expected the nextPageToken of the page before") from None
+        raise RequestError(400, f"next_page_token={token!r}: expected the nextPageToken of the previous page") from None

@@ -1,4 +1,4 @@
-"""The routes of every endpoint that are no invocations: `/ping`, `/execution-parameters`, `/metrics`."""
+"""The routes of every endpoint beside invocations: `/ping`, `/execution-parameters`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class SystemRoutes:
     """Request handlers.
 
     Args:
-        options: what the app was told.
-        reason_not_ready: tells why an invocation would not be answered right now, or None.
+        options: the app's options.
+        reason_not_ready: returns why an invocation would not be answered right now, or None.
     """
 
     def __init__(self, options: AppOptions, reason_not_ready: ReasonNotReady) -> None:
-        """Keep them."""
+        """No route is added yet."""
         self._options = options
         self._reason_not_ready = reason_not_ready
 
@@ -43,7 +43,7 @@ class SystemRoutes:
         return web.json_response({"status": "ready"}) if reason is None else error_response(503, reason)
 
     async def _execution_parameters(self, _: web.Request) -> web.Response:
-        """Propose to batch transform what fits: records can't be joined into one KServe request."""
+        """Propose parameters to batch transform: records can't be joined into one KServe request."""
         return web.json_response(
             {
                 "MaxConcurrentTransforms": self._options.max_concurrent_transforms,

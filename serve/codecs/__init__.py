@@ -1,1 +1,1 @@
-"""Media types of requests and answers, and how they are told apart."""
+"""Media types of requests and responses, and how they are recognized."""

@@ -1,6 +1,6 @@
-"""How KServe v2 requests are recognised.
+"""How KServe v2 requests are recognized.
 
-HAProxy knows them by patterns, at the first bytes of a body; the app follows the same rules, but reads all of the JSON.
+HAProxy matches patterns against the first bytes of a body. The app follows the same rules, but parses all of the JSON.
 The patterns are written for HAProxy (PCRE or POSIX extended) and for Python alike.
 """
 
@@ -18,7 +18,7 @@ __all__ = [
     "is_json_object",
 ]
 
-# Triton's own name for what SageMaker clients write into the content type.
+# Triton's header for the number that SageMaker clients put into the content type.
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 # AWS's samples send KServe JSON as application/octet-stream, so the first key decides, not the content type.

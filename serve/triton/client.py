@@ -19,17 +19,17 @@ class UnreachableError(ConnectionError):
 
     Args:
         message: why.
-        refused: nothing listens, or it hung up: it is starting, ending or gone. Otherwise it is busy or hangs.
+        refused: nothing listens, or the connection was closed: it is starting, ending or gone. Else it is busy.
     """
 
     def __init__(self, message: str, *, refused: bool) -> None:
-        """Keep both."""
+        """Keep the message, and whether the connection was refused."""
         super().__init__(message)
         self.refused = refused
 
 
 def open_session(address: str) -> aiohttp.ClientSession:
-    """Return a session for Triton's HTTP front end, without limits of its own: the front door and Triton have theirs.
+    """Return a session for Triton's HTTP front end. It has no limits: the front door and Triton have theirs.
 
     Args:
         address: where it listens, `unix@/path` or `127.0.0.1:8000`. The URLs of the session are paths.
@@ -49,7 +49,7 @@ class TritonClient:
     """
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
-        """Keep the session; it stays the caller's to close."""
+        """Keep the session, which the caller closes."""
         self._session = session
 
     def model_url(self, model: str, endpoint: str) -> str:
@@ -72,7 +72,7 @@ class TritonClient:
         """Return a ready model's configuration, completed by Triton.
 
         Raises:
-            UnreachableError: no answer within `seconds`, or another one than a configuration.
+            UnreachableError: no configuration within `seconds`.
         """
         url = self.model_url(model, "config")
         try:

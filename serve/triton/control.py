@@ -1,24 +1,25 @@
-"""Loading and unloading over gRPC: each call gets a thread of its own in Triton, none that serves invocations."""
+"""Loading and unloading over gRPC: each call gets a thread of its own in Triton, so invocations don't wait for it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
 import tritonclient.grpc.aio as triton
 from tritonclient.utils import InferenceServerException
 
-__all__ = ["ControlError", "Deadline", "StillUnloadingError", "TritonControl"]
+__all__ = ["ControlError", "Deadline", "StillUnloadingError", "TritonControl", "open_control"]
 
 TIME_IS_UP = "StatusCode.DEADLINE_EXCEEDED"
 NO_ANSWER = ("StatusCode.UNAVAILABLE", TIME_IS_UP, "StatusCode.CANCELLED")
 
-# Triton lists the repository and then looks at each directory; another tenant's may have been removed in between.
+# Triton lists the repository and then reads each directory. Another tenant's may have been removed in between.
 VANISHED = "failed to stat file"
 
 INDEX_SECONDS = 10.0
-POLL_SECONDS = (0.02, 0.2)  # the first and the longest pause between two looks
+POLL_SECONDS = (0.02, 0.2)  # the first and the longest pause between two checks
 
 
 class Deadline:
@@ -29,7 +30,7 @@ class Deadline:
     """
 
     def __init__(self, seconds: float) -> None:
-        """Begin to count."""
+        """Start the clock."""
         self._at = time.monotonic() + seconds
 
     def left(self) -> float:
@@ -42,21 +43,21 @@ class ControlError(RuntimeError):
 
     Args:
         message: Triton's own.
-        reached: whether it is Triton's answer, rather than the lack of one.
+        reached: whether Triton answered at all.
     """
 
     def __init__(self, message: str, *, reached: bool = True) -> None:
-        """Keep both."""
+        """Keep the message, and whether Triton was reached."""
         super().__init__(message)
         self.reached = reached
 
 
 class StillUnloadingError(ControlError):
-    """Models take longer to unload than they were given.
+    """Models were not unloaded in time.
 
     Args:
-        models: which.
-        seconds: how long that was.
+        models: their names.
+        seconds: how long was waited.
     """
 
     def __init__(self, models: frozenset[str], seconds: float) -> None:
@@ -65,20 +66,30 @@ class StillUnloadingError(ControlError):
         self.models = models
 
 
+@asynccontextmanager
+async def open_control(address: str) -> AsyncIterator[TritonControl]:
+    """Open Triton's model control for as long as a block lasts; it connects when it is first used.
+
+    Args:
+        address: `host:port` of Triton's gRPC front end.
+    """
+    client = triton.InferenceServerClient(address)
+    try:
+        yield TritonControl(client)
+    finally:
+        await client.close()
+
+
 class TritonControl:
     """Triton's model control.
 
     Args:
-        address: `host:port` of its gRPC front end.
+        client: the connection to use, which the caller closes.
     """
 
-    def __init__(self, address: str) -> None:
-        """Open the channel; it connects when it is first used."""
-        self._client = triton.InferenceServerClient(address)
-
-    async def close(self) -> None:
-        """Close the channel."""
-        await self._client.close()
+    def __init__(self, client: triton.InferenceServerClient) -> None:
+        """Nothing is sent yet."""
+        self._client = client
 
     async def load(self, model: str, seconds: float) -> None:
         """Load a model and what its ensemble runs; return once it is ready.
@@ -94,9 +105,9 @@ class TritonControl:
             raise _control_error(error) from error
 
     async def unload(self, models: Collection[str], seconds: float) -> None:
-        """Unload models at once; return when all of them have finished what they were doing and are gone.
+        """Unload models together; return when all of them have finished their requests and are gone.
 
-        Models that are not loaded are passed over.
+        Models that are not loaded are skipped.
 
         Raises:
             StillUnloadingError: they were not gone in time.
@@ -131,12 +142,12 @@ class TritonControl:
         try:
             await self._client.unload_model(model, client_timeout=seconds)
         except InferenceServerException as error:
-            # Triton does not take the order to unload a model while it loads it.
+            # Triton does not accept an order to unload a model that it is loading.
             if "not found" not in error.message().lower() and error.status() != TIME_IS_UP:
                 raise _control_error(error) from error
 
     async def _states(self) -> list[tuple[str, str]]:
-        """Return the name and the state of each model that Triton knows of or finds."""
+        """Return the name and the state of each model that Triton knows or finds in its repositories."""
         deadline = Deadline(INDEX_SECONDS)
         while True:
             try:

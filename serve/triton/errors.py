@@ -1,4 +1,4 @@
-"""What Triton's error texts mean: the one place that tells a caller's fault, missing memory and our fault apart.
+"""What Triton's error texts mean: the one place that distinguishes a caller's mistake, a lack of memory and our fault.
 
 The patterns are written for HAProxy (PCRE) and for Python alike, without single quotes.
 """
@@ -9,8 +9,8 @@ import re
 
 __all__ = ["DEAD_PROCESS", "OUT_OF_MEMORY", "UNREADABLE", "is_out_of_memory", "status_of"]
 
-# Triton answers 500 to a body that is no JSON, or whose JSON is not of the shape that the protocol asks for. These are
-# the whole texts of its own parser: what a model says of its input stays a failure of the model.
+# Triton answers 500 to a body that is not JSON, or whose JSON does not follow the protocol. These patterns match the
+# complete texts of its parser, so an error that a model reports about its input stays a failure of the model.
 UNREADABLE = (
     r"^\{\"error\":\"(failed to parse the request JSON buffer: [^\"]+ at [0-9]+"
     r"|((Unable to (parse|set) [^:\"]+|failed to get request params\.|Expected JSON object for keyword: [^:\"]+): )?"
@@ -18,7 +18,7 @@ UNREADABLE = (
     r")\"\}$"
 )
 
-# Memory, and nothing that merely contains the letters (“BLOOM”). The texts are those of CUDA, cuDNN, cuBLAS, PyTorch,
+# Memory, but no word that merely contains the letters (“BLOOM”). The texts are those of CUDA, cuDNN, cuBLAS, PyTorch,
 # TensorFlow, ONNX Runtime, Python and Triton itself.
 OUT_OF_MEMORY = (
     r"([Oo]ut [Oo]f [Mm]emory|OUT_OF_MEMORY|OutOfMemory|MemoryError|[Ff]ailed to allocate|ALLOC_FAILED"
@@ -26,7 +26,7 @@ OUT_OF_MEMORY = (
     r"|std::bad_alloc|[Cc]annot allocate memory|[Nn]o space left on device|(^|[^A-Za-z])OOM([^A-Za-z]|$))"
 )
 
-# The process that a Python model ran in has ended. By itself this says nothing of memory.
+# The process of a Python model has ended, which by itself does not mean that memory was short.
 DEAD_PROCESS = r"Stub process .* is not healthy"
 
 _DEAD_PROCESS = re.compile(DEAD_PROCESS.encode())
@@ -40,16 +40,16 @@ def is_out_of_memory(message: str) -> bool:
 
 
 def status_of(status: int, body: bytes, *, generating: bool = False, killed_for_memory: bool = False) -> int:
-    """Return the HTTP status that SageMaker should see for an answer of Triton's.
+    """Return the HTTP status that SageMaker should see for a response of Triton's.
 
-    Missing memory is looked for in failures (5xx) only: Triton's other errors repeat what the caller has written, such
-    as the name of an input. But its generate endpoints answer 400 whatever has failed.
+    Only failures (5xx) are searched for a lack of memory: Triton's other errors repeat what the caller wrote, such as
+    the name of an input. But its generate endpoints answer 400 to every failure.
 
     Args:
         status: Triton's own status.
         body: the start of its body, `{"error": "…"}`.
-        generating: whether it is the answer of a generate endpoint.
-        killed_for_memory: whether the kernel has just killed a process for lack of memory.
+        generating: whether a generate endpoint responded.
+        killed_for_memory: whether the kernel recently killed a process for lack of memory.
     """
     if status == 500 and _UNREADABLE.search(body):
         return 400

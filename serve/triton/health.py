@@ -6,41 +6,51 @@ import asyncio
 import time
 
 from serve import sagemaker
-from serve.repository import ModelConfig, Runtime
 from serve.triton.client import TritonClient, UnreachableError
-from serve.triton.processes import UnknownCommandLineError, dead_groups, running_instances
+from serve.triton.configurations import Configurations
+from serve.triton.processes import ModelProcesses, UnknownCommandLineError
 
 __all__ = ["Health"]
 
 # Well within the time that SageMaker gives /ping.
 ANSWER_SECONDS = sagemaker.PING_SECONDS / 2
 
-# A server that is busy may miss a check; one that is silent for longer is taken for dead.
+# A busy server may miss a check. One that is silent for longer than this is taken for dead.
 SILENCE_SECONDS = 10.0
 
 
 class Health:
-    """Answers whether the default model and everything that it uses is ready.
+    """Tells whether the default model and everything that it uses is ready.
 
     Args:
         triton: the server to ask.
-        models: the models that must be ready; what their ensembles run is added. None: only the server must be.
+        configurations: the configurations of its models.
+        processes: reads the processes of its models.
+        models: the models that must be ready; the members of their ensembles are added. None: only the server must be.
         mode: `ready`, or `live` to ask only whether tritonserver is alive.
         runtime: what decides how many processes a model runs in.
     """
 
-    def __init__(self, triton: TritonClient, models: tuple[str, ...], mode: str, runtime: Runtime) -> None:
-        """Keep what to ask; nothing is asked yet."""
+    def __init__(
+        self,
+        triton: TritonClient,
+        configurations: Configurations,
+        processes: ModelProcesses,
+        models: tuple[str, ...],
+        mode: str,
+    ) -> None:
+        """Nothing has been asked yet."""
         self._triton = triton
+        self._configurations = configurations
+        self._processes = processes
         self._models = models
         self._mode = mode
-        self._runtime = runtime
-        self._configurations: dict[str, ModelConfig] = {}
+        self._members: tuple[str, ...] = ()
         self._last_answer = float("-inf")
         self._last_reason: str | None = None
 
     async def reason_not_ready(self) -> str | None:
-        """Return None when an invocation would be answered, else why it would not."""
+        """Return None if an invocation would be answered, else why it would not."""
         try:
             reason = await asyncio.wait_for(self._ask(), ANSWER_SECONDS)
         except asyncio.TimeoutError:
@@ -51,7 +61,7 @@ class Health:
         return reason
 
     def _not_up(self) -> str:
-        """Return what can be said of a tritonserver that does not listen, as it does only once all is loaded."""
+        """Return the reason for a tritonserver that does not listen: it does so only once all models are loaded."""
         models = f" ({', '.join(self._models)})" if self._models else ""
         return f"tritonserver does not accept requests: it still loads its models{models}, or has ended; see the log"
 
@@ -65,25 +75,15 @@ class Health:
             return None if await self._triton.is_live(ANSWER_SECONDS) else "tritonserver is not live"
         if not self._models:
             return None if await self._triton.is_server_ready(ANSWER_SECONDS) else "tritonserver is not ready"
-        for model in self._configurations or self._models:
+        for model in self._members or self._models:
             if not await self._triton.is_ready(model, ANSWER_SECONDS):
                 return f"model {model!r} is not ready"
-        if not self._configurations:
-            self._configurations = await self._with_members(self._models)
+        if not self._members:
+            self._members = await self._configurations.with_members(self._models, ANSWER_SECONDS)
             return await self._ask()
+        configurations = await self._configurations.of(self._members, ANSWER_SECONDS)
         try:
-            dead = dead_groups(self._configurations.values(), running_instances(), self._runtime)
-        except UnknownCommandLineError:  # then Triton's own word must do
+            dead = self._processes.dead_groups(configurations, self._processes.running())
+        except UnknownCommandLineError:  # then all we have is what Triton says
             return None
         return f"{', '.join(dead)}: a process of this model instance group has died" if dead else None
-
-    async def _with_members(self, models: tuple[str, ...]) -> dict[str, ModelConfig]:
-        """Return the configurations of models and of everything that their ensembles run."""
-        found: dict[str, ModelConfig] = {}
-        waiting = list(models)
-        while waiting:
-            model = waiting.pop()
-            if model not in found:
-                found[model] = await self._triton.configuration(model, ANSWER_SECONDS)
-                waiting += found[model].step_models
-        return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Collection, Iterable
@@ -13,21 +12,13 @@ import psutil
 
 from serve.repository import ModelConfig, Runtime, processes_by_group
 
-__all__ = [
-    "Instance",
-    "UnknownCommandLineError",
-    "await_end",
-    "dead_groups",
-    "host_memory",
-    "kill",
-    "running_instances",
-]
+__all__ = ["Instance", "ModelProcesses", "UnknownCommandLineError"]
 
-# The name of an instance or, while Triton completes a configuration, of a model: nothing like the arguments beside it,
-# a number and the directory of a Python-based backend (or DEFAULT).
+# The name of an instance or, while Triton completes a configuration, of a model. It differs from the arguments beside
+# it: a number, and the directory of a Python-based backend (or DEFAULT).
 INSTANCE = re.compile(r"(?!DEFAULT$)(?!\d+$)[^/]+")
 
-# What a model runs, in its version's directory.
+# The file that a model runs, in the directory of its version.
 MODEL_FILE = re.compile(r".*/(?P<model>[^/]+)/\d+/.+")
 
 STUB = "triton_python_backend_stub"
@@ -37,7 +28,7 @@ ENDING_SECONDS = 5.0
 
 
 class UnknownCommandLineError(RuntimeError):
-    """This version of Triton starts its processes in a way that we can't read: nothing can be said of them."""
+    """This version of Triton starts its processes with a command line that we can't read: nothing is known of them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class Instance:
     """A live process of a Python model.
 
     Attributes:
-        model: the model's name in Triton. Where its file lies tells it: `a_0_0` may be of `a` or `a_0`.
+        model: the model's name in Triton, taken from the path of its file: `a_0_0` may belong to `a` or to `a_0`.
         name: such as `label_top_k_0_0`; the same on each GPU.
         process: the process.
     """
@@ -55,91 +46,92 @@ class Instance:
     process: psutil.Process
 
 
-def running_instances() -> list[Instance]:
-    """Return the live processes of Python models.
+@dataclass(frozen=True)
+class ModelProcesses:
+    """Reads the processes of Python models.
 
-    The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
-
-    Raises:
-        UnknownCommandLineError: there is no model file or no instance name at that place, or we may not look.
+    Attributes:
+        supervisor: id of the process whose descendants are looked at: the parent of tritonserver and of the app.
+        runtime: decides how many processes a model runs in.
     """
-    found = []
-    for process in _family():
-        try:
-            if process.name() == STUB and (line := _settled_command_line(process)):
-                found.append(_instance(line, process))
-        except psutil.NoSuchProcess:  # it ended while we looked
-            continue
-        except psutil.AccessDenied as error:
-            raise UnknownCommandLineError(f"the process {process.pid} can't be looked at: {error}") from error
-    return found
 
+    supervisor: int
+    runtime: Runtime
 
-def dead_groups(
-    configurations: Iterable[ModelConfig], running: Collection[Instance], runtime: Runtime
-) -> tuple[str, ...]:
-    """Return the instance groups of Python models that have lost a process.
+    def running(self) -> list[Instance]:
+        """Return the live processes of Python models.
 
-    When a Python model's process dies, Triton goes on to call the model ready.
+        The command line of one: program, model file, shared memory region, sizes, …, instance name, backend directory.
 
-    Args:
-        configurations: of ready models, completed by Triton.
-        running: the live instances, from `running_instances`.
-        runtime: what decides how many processes a model runs in.
-    """
-    return tuple(
-        group
-        for configuration in configurations
-        for group, count in processes_by_group(configuration, runtime).items()
-        if sum(_belongs(instance, configuration.name, group) for instance in running) < count
-    )
+        Raises:
+            UnknownCommandLineError: no model file or instance name is in its place, or we may not read it.
+        """
+        found = []
+        for process in self._descendants():
+            try:
+                if process.name() == STUB and (line := _settled_command_line(process)):
+                    found.append(_instance(line, process))
+            except psutil.NoSuchProcess:  # it ended in the meantime
+                continue
+            except psutil.AccessDenied as error:
+                raise UnknownCommandLineError(f"process {process.pid} can't be read: {error}") from error
+        return found
 
+    def dead_groups(self, configurations: Iterable[ModelConfig], running: Collection[Instance]) -> tuple[str, ...]:
+        """Return the instance groups that have lost a process.
 
-def host_memory(models: Iterable[str]) -> int:
-    """Return the bytes of host memory of models: their processes' own, and all of tritonserver's.
+        When the process of a model's instance dies, Triton still calls the model ready.
 
-    The difference of two readings is what was loaded in between.
+        Args:
+            configurations: of ready models, completed by Triton.
+            running: the live instances, from `running`.
+        """
+        return tuple(
+            group
+            for configuration in configurations
+            for group, count in processes_by_group(configuration, self.runtime).items()
+            if sum(_belongs(instance, configuration.name, group) for instance in running) < count
+        )
 
-    Raises:
-        UnknownCommandLineError: see `running_instances`.
-    """
-    return sum(map(_unique_bytes, _processes_of(models))) + sum(
-        _resident_bytes(p) for p in _family() if _name(p) == TRITONSERVER
-    )
+    def host_memory(self, models: Iterable[str]) -> int:
+        """Return the bytes of host memory of models: their processes' own, and all of tritonserver's.
 
+        The difference between two readings is what was loaded in between.
 
-def kill(models: Iterable[str]) -> None:
-    """Kill the processes of models.
+        Raises:
+            UnknownCommandLineError: see `running`.
+        """
+        own = sum(map(_unique_bytes, self._of(models)))
+        return own + sum(_resident_bytes(each) for each in self._descendants() if _name(each) == TRITONSERVER)
 
-    Raises:
-        UnknownCommandLineError: see `running_instances`.
-    """
-    for process in _processes_of(models):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
+    def kill(self, models: Iterable[str]) -> None:
+        """Kill the processes of models.
 
+        Raises:
+            UnknownCommandLineError: see `running`.
+        """
+        for process in self._of(models):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
-def await_end(models: Iterable[str]) -> None:
-    """Wait until the processes of models that were unloaded have ended: Triton answers a moment earlier.
+    def await_end(self, models: Iterable[str]) -> None:
+        """Wait until the processes of unloaded models have ended, which is a moment after Triton says so.
 
-    Raises:
-        UnknownCommandLineError: see `running_instances`.
-    """
-    psutil.wait_procs(_processes_of(models), timeout=ENDING_SECONDS)
+        Raises:
+            UnknownCommandLineError: see `running`.
+        """
+        psutil.wait_procs(self._of(models), timeout=ENDING_SECONDS)
 
+    def _of(self, models: Iterable[str]) -> list[psutil.Process]:
+        wanted = frozenset(models)
+        return [instance.process for instance in self.running() if instance.model in wanted]
 
-def _processes_of(models: Iterable[str]) -> list[psutil.Process]:
-    wanted = frozenset(models)
-    return [instance.process for instance in running_instances() if instance.model in wanted]
-
-
-def _family() -> list[psutil.Process]:
-    """Return all processes below the supervisor, whose children the app and tritonserver both are."""
-    return psutil.Process(os.getppid()).children(recursive=True)
+    def _descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.supervisor).children(recursive=True)
 
 
 def _settled_command_line(process: psutil.Process) -> list[str]:
-    """Return a process' command line; empty while it is being started, when the kernel tells only a part, or ending."""
+    """Return a process' command line; empty while it starts, when the kernel shows only a part of it, or ends."""
     line = process.cmdline()
     if len(line) < 2 and time.time() - process.create_time() < STARTING_SECONDS:
         return []
@@ -154,7 +146,7 @@ def _instance(line: list[str], process: psutil.Process) -> Instance:
 
 
 def _belongs(instance: Instance, model: str, group: str) -> bool:
-    """Tell whether an instance is of a group: `label_top_k_0` → `label_top_k_0_1`."""
+    """Tell whether an instance belongs to a group: `label_top_k_0` → `label_top_k_0_1`."""
     return instance.model == model and re.fullmatch(rf"{re.escape(group)}_\d+(_gpu\d+)?", instance.name) is not None
 
 

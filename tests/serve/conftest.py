@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.multi_model.archives import Gate
 from tests.serving import RunningServe, running_serve
 from tests.triton import ROOT
 
@@ -30,6 +31,15 @@ def make_base_dir(directory: Path, *models: str) -> Path:
 def base_dir(tmp_path: Path) -> BaseDir:
     """Returns a function: model names → a base directory that holds them."""
     return lambda *models: make_base_dir(tmp_path, *models)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """A gate, opened at the end so that nothing waits at it."""
+    (tmp_path / "gate").mkdir()
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.multi_model.archives import Gate, Model, write_archive
+from tests.serve.multi_model.archives import Model, write_archive
 from tests.serve.multi_model.endpoint import Endpoint
 from tests.serving import running_serve
 
@@ -89,15 +89,6 @@ def without_tenants(endpoint: Endpoint) -> Iterator[Endpoint]:
         shutil.rmtree(endpoint.models_dir)
         endpoint.models_dir.mkdir()
     assert endpoint.left() == {}
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """A gate, opened at the end so that nothing waits at it."""
-    (tmp_path / "gate").mkdir()
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()
 
 
 @pytest.fixture

@@ -109,7 +109,11 @@ class Endpoint:
         return {path.name for path in Path(self.options["multi_model"]["tenant_repository"]).iterdir()}
 
     def records(self) -> set[str]:
-        return {path.name for path in Path(self.options["multi_model"]["records_dir"]).iterdir()}
+        return {path.name for path in self.record_files()}
+
+    def record_files(self) -> list[Path]:
+        """Return the files that tell which tenants are loaded."""
+        return list(Path(self.options["multi_model"]["records_dir"]).iterdir())
 
     def routes(self) -> dict[str, str]:
         """Return the table that HAProxy starts with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,8 +13,10 @@ import psutil
 import pytest
 
 from serve.repository import InstanceGroup, ModelConfig, Runtime
-from serve.triton.processes import STUB, Instance, await_end, dead_groups, kill, running_instances
+from serve.triton.processes import STUB, Instance, ModelProcesses
 from tests.serve.processes import await_true
+
+PROCESSES = ModelProcesses(os.getpid(), Runtime(gpus=2))
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def stub(directory: Path, model: str, name: str, file: str = "model.py") -> Iter
 
 def ours(*models: str) -> list[tuple[str, str]]:
     """Return model and name of the live processes of models: others run beside them."""
-    return sorted((each.model, each.name) for each in running_instances() if each.model in models)
+    return sorted((each.model, each.name) for each in PROCESSES.running() if each.model in models)
 
 
 def test_processes_of_the_same_name(directory: Path) -> None:
@@ -60,8 +63,8 @@ def test_a_model_is_told_by_its_file(directory: Path) -> None:
 def test_models_whose_processes_have_the_same_name(directory: Path) -> None:
     """`alike` with an instance group, and `alike_0` without one: neither is killed, or waited for, with the other."""
     with stub(directory, "alike", "alike_0_0") as one, stub(directory, "alike_0", "alike_0_0") as other:
-        kill(["alike"])
-        await_end(["alike"])
+        PROCESSES.kill(["alike"])
+        PROCESSES.await_end(["alike"])
         assert one.status() == psutil.STATUS_ZOMBIE
         assert ours("alike", "alike_0") == [("alike_0", "alike_0_0")]
         assert other.status() != psutil.STATUS_ZOMBIE
@@ -72,7 +75,7 @@ def configuration(model: str, *groups: InstanceGroup) -> ModelConfig:
 
 
 def dead(configurations: list[ModelConfig], running: list[Instance]) -> tuple[str, ...]:
-    return dead_groups(configurations, running, Runtime(gpus=2))
+    return PROCESSES.dead_groups(configurations, running)
 
 
 def group(name: str) -> InstanceGroup:
@@ -109,4 +112,5 @@ def test_only_python_models_have_processes() -> None:
     onnx = replace(ON_TWO_GPUS, backend="onnxruntime")
     assert dead([onnx], []) == ()
     assert dead([replace(onnx, runtime="model.py")], []) == ("a_0",)
-    assert dead_groups([onnx], [], Runtime(frozenset({"python", "onnxruntime"}), gpus=2)) == ("a_0",)
+    stand_in = Runtime(frozenset({"python", "onnxruntime"}), gpus=2)
+    assert ModelProcesses(os.getpid(), stand_in).dead_groups([onnx], []) == ("a_0",)

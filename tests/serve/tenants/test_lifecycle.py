@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,12 +20,22 @@ import pytest
 from serve.front_door.tenant_map import Routes
 from serve.machine.resources import Resources
 from serve.repository import Finding, RepositoryError, Runtime
-from serve.tenants import lifecycle as module
-from serve.tenants.admission import Admission
-from serve.tenants.lifecycle import NotLoadedError, OutOfResourcesError, Shared, TenantLoadError, Tenants
-from serve.tenants.store import LoadedTenant, Store
-from serve.triton.control import ControlError, TritonControl
-from serve.triton.processes import running_instances
+from serve.tenants.admission import Admission, Meter
+from serve.tenants.archives import Archives
+from serve.tenants.condition import Condition
+from serve.tenants.errors import NotLoadedError, OutOfResourcesError, TenantLoadError
+from serve.tenants.exclusive import Exclusive
+from serve.tenants.lifecycle import Tenants
+from serve.tenants.loading import Loader
+from serve.tenants.recovery import Recovery
+from serve.tenants.registry import Registry
+from serve.tenants.store import Store
+from serve.tenants.unloading import Unloader
+from serve.tenants.values import LoadedTenant, SharedModels
+from serve.triton.client import TritonClient, open_session
+from serve.triton.configurations import Configurations
+from serve.triton.control import ControlError, TritonControl, open_control
+from serve.triton.processes import ModelProcesses
 from tests.serve.client import Answer, send, text_request
 from tests.serve.multi_model.archives import Gate, Model, ensemble, word, write_archive
 from tests.serve.multi_model.endpoint import await_true
@@ -74,38 +84,48 @@ class Place:
         port = int(self.server.http.rpartition(":")[2])
         return send(port, "POST", f"/v2/models/{model}/infer", text_request())
 
-    @asynccontextmanager
-    async def tenants(self) -> AsyncIterator[Tenants]:
-        async def is_broken(tenant: LoadedTenant) -> bool:
-            return False
+    @property
+    def processes(self) -> ModelProcesses:
+        return ModelProcesses(self.server.process.pid, Runtime())
 
-        control = TritonControl(self.server.grpc)
-        resources = Resources(self.directory)
-        tenants = Tenants(
-            control,
-            self.store,
-            Routes(self.directory / "table", None),
-            resources,
-            Admission(resources, shm_bytes=1024**2, runtime=Runtime()),
-            self.directory / "models",
-            Shared(frozenset(), on_cpu=True),
-            is_broken,
-        )
-        try:
-            await tenants.recover()
+    @asynccontextmanager
+    async def tenants(self, broken_seconds: float = 10.0) -> AsyncIterator[Tenants]:
+        async with open_control(self.server.grpc) as control, open_session(self.server.http) as session:
+            condition = Condition(Configurations(TritonClient(session)), self.processes)
+            tenants = self.put_together(control, condition, broken_seconds)
+            shared = tenants.archives.shared
+            parts = (tenants.store, tenants.registry, tenants.exclusive, tenants.loader, tenants.unloader)
+            await Recovery(control, *parts, shared).recover()
             yield tenants
             assert self.left(await control.loaded()) == {}
-        finally:
-            await control.close()
+
+    def put_together(self, control: TritonControl, condition: Condition, broken_seconds: float) -> Tenants:
+        resources = Resources(self.directory)
+        registry = Registry(Routes(self.directory / "table", None))
+        return Tenants(
+            archives=Archives(self.directory / "models", SharedModels(frozenset(), on_cpu=True)),
+            admission=Admission(resources, shm_bytes=1024**2, runtime=Runtime()),
+            meter=Meter(resources, self.processes),
+            resources=resources,
+            store=self.store,
+            registry=registry,
+            exclusive=Exclusive(),
+            loader=Loader(control),
+            unloader=Unloader(control, self.store, registry, self.processes, broken_seconds),
+            condition=condition,
+        )
 
     def left(self, loaded: set[str]) -> dict[str, set[str]]:
         places = {
             "directories": self.store.installed(),
             "records": {path.name for path in (self.directory / "records").iterdir()},
             "models in Triton": loaded - self.stuck,
-            "processes": {each.name for each in running_instances() if each.process.ppid() == self.server.process.pid},
+            "processes": {each.name for each in self.processes.running()},
         }
         return {place: found for place, found in places.items() if found}
+
+    def processes_of(self, model: str) -> list[psutil.Process]:
+        return [each.process for each in self.processes.running() if each.model == model]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +138,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningTr
 @pytest.fixture
 def place(server: tuple[RunningTritonServer, Path], tmp_path: Path) -> Place:
     running, repository = server
+    (tmp_path / "records").mkdir()
     return Place(running, tmp_path, FailingStore(repository, tmp_path / "records"))
 
 
@@ -126,17 +147,6 @@ def threads(gate: Gate) -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor() as pool:
         yield pool
         gate.open()  # else a test that failed would wait here
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Returns a function that sets time limits of `serve.tenants.lifecycle`."""
-
-    def set_limits(**seconds: float) -> None:
-        for name, value in seconds.items():
-            monkeypatch.setattr(module, name, value)
-
-    return set_limits
 
 
 CHANGED = Finding("invalid-config", "error", "this is not a valid model configuration")
@@ -169,12 +179,11 @@ def test_a_load_that_fails(place: Place, kind: str) -> None:
     asyncio.run(scenario())
 
 
-def test_a_load_that_is_cancelled(place: Place, gate: Gate, impatient: Callable[..., None]) -> None:
-    impatient(BROKEN_SECONDS=SOON)
+def test_a_load_that_is_cancelled(place: Place, gate: Gate) -> None:
 
     async def scenario() -> None:
         models = {**PIPELINE, "part": word(load_gate=str(gate))}
-        async with place.tenants() as tenants:
+        async with place.tenants(broken_seconds=SOON) as tenants:
             load = asyncio.create_task(tenants.load("cancelled", place.archive("cancelled", models)))
             await asyncio.to_thread(gate.await_started)
             load.cancel()
@@ -184,9 +193,8 @@ def test_a_load_that_is_cancelled(place: Place, gate: Gate, impatient: Callable[
     asyncio.run(scenario())
 
 
-def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate, impatient: Callable[..., None]) -> None:
+def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate) -> None:
     """The second of three layers does not end: it has what the first has left of the time, and the third none."""
-    impatient(LOAD_SECONDS=4.0, BROKEN_SECONDS=SOON)
     models = {
         "top": ensemble("slow"),
         "slow": word(load_gate=str(gate), sagemaker__depends_on="first"),
@@ -194,18 +202,16 @@ def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate, 
     }
 
     async def scenario() -> None:
-        async with place.tenants() as tenants:
+        async with place.tenants(broken_seconds=SOON) as tenants:
             with pytest.raises(ControlError, match=r"late--slow is still not ready after [0-4] s"):
-                await tenants.load("late", place.archive("late", models))
+                await tenants.load("late", place.archive("late", models), seconds=4.0)
             assert tenants.names() == []
 
     asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("then", ["unload", "load"])
-def test_an_unload_that_fails(
-    place: Place, gate: Gate, threads: ThreadPoolExecutor, impatient: Callable[..., None], then: str
-) -> None:
+def test_an_unload_that_fails(place: Place, gate: Gate, threads: ThreadPoolExecutor, then: str) -> None:
     """The tenant is not loaded, for all that ask; the next unload or load of that name finishes it."""
     name = f"finished-by-{then}"
     models = {"pipeline": ensemble("a", "b"), "a": word("a"), "b": word("b", gate=str(gate))}
@@ -216,10 +222,8 @@ def test_an_unload_that_fails(
             await tenants.load(name, url)
             answer: Future[Answer] = threads.submit(place.invoke, name)
             await asyncio.to_thread(gate.await_started)
-            impatient(UNLOAD_SECONDS=SOON)
             with pytest.raises(ControlError, match="still unloading"):
-                await tenants.unload(name)
-            impatient(UNLOAD_SECONDS=60.0)
+                await tenants.unload(name, seconds=SOON)
             assert (tenants.get(name), tenants.names()) == (None, [])
             gate.open()
             assert (await asyncio.wrap_future(answer)).status == 200
@@ -233,16 +237,13 @@ def test_an_unload_that_fails(
     asyncio.run(scenario())
 
 
-def test_a_process_that_dies_during_the_unload(
-    place: Place, gate: Gate, threads: ThreadPoolExecutor, impatient: Callable[..., None]
-) -> None:
+def test_a_process_that_dies_during_the_unload(place: Place, gate: Gate, threads: ThreadPoolExecutor) -> None:
     """Triton waits for ever for what that process was to answer; the unload does not."""
-    impatient(BROKEN_SECONDS=SOON)
     place.stuck = frozenset({"dying", "dying--part"})
 
     async def scenario() -> None:
         models = {**PIPELINE, "part": word(gate=str(gate))}
-        async with place.tenants() as tenants:
+        async with place.tenants(broken_seconds=SOON) as tenants:
             url = place.archive("dying", models)
             await tenants.load("dying", url)
             answer: Future[Answer] = threads.submit(place.invoke, "dying")
@@ -250,8 +251,10 @@ def test_a_process_that_dies_during_the_unload(
             unload = asyncio.create_task(tenants.unload("dying"))
             await asyncio.to_thread(await_true, lambda: tenants.get("dying") is None, "the unload has begun")
             # Triton may have loaded the model twice, and have not yet ended the first one's process.
-            await asyncio.to_thread(await_true, lambda: len(processes("dying--part")) == 1, "one process is left")
-            processes("dying--part")[0].kill()
+            await asyncio.to_thread(
+                await_true, lambda: len(place.processes_of("dying--part")) == 1, "one process is left"
+            )
+            place.processes_of("dying--part")[0].kill()
             await asyncio.wait_for(unload, 60)
             assert (await asyncio.wrap_future(answer)).status != 200
             gate.open()
@@ -260,7 +263,3 @@ def test_a_process_that_dies_during_the_unload(
             await tenants.unload("dying")
 
     asyncio.run(scenario())
-
-
-def processes(model: str) -> list[psutil.Process]:
-    return [each.process for each in running_instances() if each.model == model]

@@ -1,4 +1,4 @@
-"""What the tests of more than one part share."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Fail what CI would skip, where nothing may be missing; show the log of every `serve` that a failed test used."""
+    """In CI, fail tests that would be skipped; show the log of every `serve` that a failed test used."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr

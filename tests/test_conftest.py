@@ -1,4 +1,4 @@
-"""What tests/conftest.py does to every test."""
+"""tests/conftest.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which AWS operation an HTTP request is, and how each AWS protocol says that it is refused."""
+"""Maps HTTP requests to AWS operations, and writes errors in each AWS protocol."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Call:
     region: str
 
     def __str__(self) -> str:
-        """As IAM writes an action; it is the operation's name for all that `byoc` calls, but for S3's."""
+        """The call as IAM names the action: the operation's name, except for S3."""
         return f"{self.service}:{self.operation}"
 
 
 def identify(environ: dict[str, Any], body: bytes) -> Call | None:
-    """The call that a signed request is; None for one of moto's own."""
+    """Return the call of a signed request; None for moto's own requests."""
     scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request", environ.get("HTTP_AUTHORIZATION", ""))
     if not scope:
         return None
@@ -75,7 +75,7 @@ def _s3_operation(environ: dict[str, Any]) -> str:
 
 
 def refusal(call: Call, code: str, message: str) -> tuple[str, bytes]:
-    """Content type and body with which the call's service refuses it."""
+    """Return content type and body of an error response of the call's service."""
     if call.service == "s3":
         return "application/xml", f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     if call.service in ("iam", "sts"):

@@ -1,4 +1,4 @@
-"""AWS for tests: moto's server over HTTP, with what moto lacks, every call recorded, and failures on demand."""
+"""AWS for tests: moto's server over HTTP, with missing features added, calls recorded, and failures on demand."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class AwsServer:
         self.forget_calls()
 
     def forget_calls(self) -> None:
-        """Start counting and recording anew, with no fault."""
+        """Reset the recorded calls and the fault."""
         self.calls, self.fault = [], None
 
     def operations(self) -> list[str]:
@@ -69,7 +69,7 @@ class AwsServer:
         return [str(call) for call in self.calls]
 
     def application(self, moto: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-        """The WSGI application: moto, with the rest around it."""
+        """The WSGI application: moto with these additions."""
 
         def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

@@ -28,7 +28,7 @@ ROLE = "SageMakerExecutionRole"
 
 @pytest.fixture(scope="session", autouse=True)
 def _service_models_are_read_once() -> Iterator[None]:
-    """Every session of botocore reads its service models again, megabytes of JSON: not in each of some hundred runs."""
+    """Cache botocore's service models, megabytes of JSON, which every session would read again."""
     read = functools.cache(functools.partial(JSONFileLoader.load_file, JSONFileLoader()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
@@ -68,7 +68,7 @@ def session(server: AwsServer) -> Aws:
 
 @pytest.fixture
 def account(session: Aws, server: AwsServer) -> Aws:
-    """An account with what a deployment needs."""
+    """An account with a bucket, a role and an image."""
     prepare_account(session)
     server.forget_calls()
     return session
@@ -121,7 +121,7 @@ def write_endpoint(directory: Path, **keys: object) -> Path:
 
 @dataclass(frozen=True)
 class Result:
-    """How a run of `byoc` ended."""
+    """The outcome of a run of `byoc`."""
 
     status: int
     out: str
@@ -150,7 +150,7 @@ class Byoc:
         return Result(status, out, err)
 
     def ok(self, *arguments: object) -> Result:
-        """The same, for a run that has to succeed."""
+        """Run a command that has to succeed."""
         result = self(*arguments)
         assert result.status == 0, result.err
         return result
@@ -162,12 +162,12 @@ def byoc(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def deploy(byoc: Byoc, file: Path, *options: str) -> Result:
-    """`byoc deploy` without waiting long between two looks."""
+    """`byoc deploy` with a short polling interval."""
     return byoc("deploy", file, "--interval", "0.01", *options)
 
 
 def snapshot(session: Aws) -> dict[str, Any]:
-    """All that there is in the account which a deployment could have made."""
+    """Everything in the account that a deployment could have created."""
     sagemaker, autoscaling = session.sagemaker, session.autoscaling
     endpoints = [one["EndpointName"] for one in sagemaker.list_endpoints()["Endpoints"]]
     described = [sagemaker.describe_endpoint(EndpointName=name) for name in endpoints]

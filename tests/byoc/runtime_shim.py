@@ -1,4 +1,4 @@
-"""SageMaker's runtime API in front of a running `serve`: what moto cannot answer.
+"""SageMaker's runtime API in front of a running `serve`, which moto lacks.
 
 A deployed endpoint is looked up in the emulated account, its model fetched from the emulated S3 and laid out as
 SageMaker does, `serve` started on it with the container's environment, and each invocation passed on. Nothing else of
@@ -226,7 +226,7 @@ def _handler(hosted: Hosted) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing: a test that fails shows what it got."""
+            """Log nothing: a failing test shows the response."""
 
     return Runtime
 

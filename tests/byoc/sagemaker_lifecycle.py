@@ -1,4 +1,4 @@
-"""What moto's SageMaker lacks and a deployment depends on: UpdateEndpoint, states that take time, refusals.
+"""Parts of SageMaker that deployments need and moto lacks: UpdateEndpoint, states that take time, refusals.
 
 It acts on moto's own state. The behaviour is that of the API reference and of messages in public issues: an endpoint
 is Creating, Updating or Deleting for some looks at it; then it serves, or it failed; a failed update rolls back to the
@@ -38,7 +38,7 @@ class _Pending:
 
 @dataclass
 class Lifecycle:
-    """The course of endpoints.
+    """The life cycle of endpoints.
 
     Attributes:
         looks: how many times DescribeEndpoint tells of something in progress before it has ended.
@@ -50,7 +50,7 @@ class Lifecycle:
     _pending: dict[tuple[str, str], _Pending] = field(default_factory=dict)
 
     def before(self, operation: str, region: str, request: dict[str, Any]) -> dict[str, Any] | None:
-        """Refuse the call, answer it in moto's stead, or let moto answer it (None)."""
+        """Refuse the call, respond in place of moto, or leave it to moto (None)."""
         backend = sagemaker_backends[DEFAULT_ACCOUNT_ID][region]
         handler = getattr(self, f"_{operation}", None)
         answer: dict[str, Any] | None = handler(backend, request) if handler else None

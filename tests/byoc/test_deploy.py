@@ -1,4 +1,4 @@
-"""Deploying: what is made, what a second run does, how changes arrive."""
+"""Deploying: created resources, repeated runs, and changes."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_plan_writes_nothing(account: Aws, server: AwsServer, byoc: Byoc, model:
 
 
 def write_log(session: Aws, *lines: str) -> None:
-    """What a container of the endpoint writes, as SageMaker keeps it."""
+    """A log of the endpoint's container, as SageMaker stores it."""
     group, stream = "/aws/sagemaker/Endpoints/classifier", "AllTraffic/i-0123456789"
     session.logs.create_log_group(logGroupName=group)
     session.logs.create_log_stream(logGroupName=group, logStreamName=stream)
@@ -197,7 +197,7 @@ def test_ready_archives_are_taken_as_they_are(account: Aws, byoc: Byoc, model: P
 
 
 def test_models_in_s3(account: Aws, byoc: Byoc, tmp_path: Path) -> None:
-    """They are used where they are; an object that changed there is an update."""
+    """Archives in S3 are not copied; a changed object leads to an update."""
     account.s3.put_object(Bucket=BUCKET, Key="mine/model.tar.gz", Body=b"1")
     file = write_endpoint(tmp_path, model=f"s3://{BUCKET}/mine/model.tar.gz")
     assert deploy(byoc, file).status == 0

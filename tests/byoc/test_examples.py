@@ -1,4 +1,4 @@
-"""The examples and the pages do what they say."""
+"""The examples and the commands in the pages work."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_pages_are_up_to_date() -> None:
 
 
 def test_init_writes_what_deploy_takes(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And its comments are keys: with all of them taken as such the file is still right."""
+    """The template is valid, also with all commented keys enabled."""
     monkeypatch.chdir(tmp_path)
     assert "byoc deploy endpoint.yaml --plan" in byoc.ok("init").out
     spec = load(Path("endpoint.yaml"))
@@ -71,7 +71,7 @@ def test_classifier_plan(account: Aws, byoc: Byoc) -> None:
 
 
 def test_picture_tenants(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two tenants of the real classifier: the same photograph, in the words of each."""
+    """Two tenants of the real classifier return their own categories for the same photograph."""
     make = EXAMPLES / "picture_tenants" / "make_tenants.py"
     subprocess.run([sys.executable, make, tmp_path / "tenants"], check=True)
     keys = yaml.safe_load((EXAMPLES / "picture_tenants" / "endpoint.yaml").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""docs/iam.md names what each command needs: compared with the calls that the commands make."""
+"""docs/iam.md lists the actions that each command calls."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_table_is_what_the_commands_call(
 
 
 def asks(record: Recorder, account: Aws, directory: Path) -> None:
-    """Moto has an answer of its own to each kind of invocation: what is recorded is the call."""
+    """Moto answers each kind of invocation itself; only the call is recorded."""
     (directory / "x.json").write_text("{}")
     record("invoke", "classifier", directory / "x.json")
     record("invoke", "classifier", directory / "x.json", "--async")

@@ -1,4 +1,4 @@
-"""Each AWS call fails in turn, without effect or with its answer lost; then the same command is given again.
+"""Each AWS call fails in turn, before or after it took effect; then the same command is run again.
 
 It has to end in the same state as if nothing had happened, and with nothing left over.
 """
@@ -147,7 +147,7 @@ def _large_upload(directory: Path) -> Upload:
 
 
 def test_snapshots_see_what_is_there(account: Aws, tmp_path: Path) -> None:
-    """The comparison above could not fail if this were empty."""
+    """The comparison above would be void if this were empty."""
     _first_model(account, tmp_path)
     _scale(account, tmp_path)
     found: dict[str, Any] = snapshot(account)

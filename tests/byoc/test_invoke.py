@@ -46,7 +46,7 @@ def npy(file: Path, *values: float) -> Path:
 
 
 def test_invoke(hosted: Hosted, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One container for all of it: it takes seconds to start."""
+    """One container for all tests, because it takes seconds to start."""
     _tensors(byoc, tmp_path)
     _plain_json(byoc, tmp_path, monkeypatch)
     _headers(hosted, byoc, tmp_path)
@@ -57,7 +57,7 @@ def test_invoke(hosted: Hosted, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.
 
 
 def _tensors(byoc: Byoc, directory: Path) -> None:
-    """`.npy` in, `.npy` and `.npz` out, or shown."""
+    """Input from `.npy`; output to `.npy` and `.npz`, or printed."""
     file = npy(directory / "x.npy", 1, 2.5)
     binary = ["--kserve", "binary", "--input", "x"]
     assert byoc.ok("invoke", "classifier", file, *binary).out == "y float32[1, 2]: 2, 5\n"
@@ -73,7 +73,7 @@ def _tensors(byoc: Byoc, directory: Path) -> None:
 
 
 def _plain_json(byoc: Byoc, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A body that is a request already, from a file and from stdin."""
+    """A complete request as the body, from a file and from stdin."""
     request = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [21]}]}
     (directory / "x.json").write_text(json.dumps(request))
     from_file = byoc.ok("invoke", "classifier", directory / "x.json")
@@ -97,7 +97,7 @@ def _headers(hosted: Hosted, byoc: Byoc, directory: Path) -> None:
 
 
 def _waits_for_the_model(hosted: Hosted, byoc: Byoc, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SageMaker says ModelNotReady while it loads one; botocore does not try again by itself."""
+    """SageMaker returns ModelNotReady during a load; botocore does not retry it."""
     pauses: list[float] = []
     hosted.not_ready = 5
     with monkeypatch.context() as patch:
@@ -114,7 +114,7 @@ def _waits_for_the_model(hosted: Hosted, byoc: Byoc, directory: Path, monkeypatc
 
 
 def _model_error(byoc: Byoc, directory: Path) -> None:
-    """The container's own words reach the user."""
+    """The container's error message is shown to the user."""
     result = byoc(
         "invoke", "classifier", npy(directory / "nan.npy", float("nan")), "--kserve", "binary", "--input", "x"
     )

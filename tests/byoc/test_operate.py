@@ -109,7 +109,7 @@ def test_scale_one_variant(account: Aws, byoc: Byoc, model: Path, tmp_path: Path
 
 
 def test_delete_takes_all_that_was_made_and_no_more(endpoint: Aws, byoc: Byoc, tmp_path: Path) -> None:
-    """Things of the same look that are not of this deployment stay."""
+    """Resources with similar names that belong to others are not deleted."""
     endpoint.s3.put_object(Bucket=BUCKET, Key="triton-byoc/classifier-two/0/model.tar.gz", Body=b"")
     endpoint.sagemaker.create_model(
         ModelName="classifier-0123456789ab",
@@ -128,7 +128,7 @@ def test_delete_takes_all_that_was_made_and_no_more(endpoint: Aws, byoc: Byoc, t
 
 
 def test_delete_finds_what_went_elsewhere(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
-    """Archives at a place of the user's, by the tags of what is left, even when the endpoint is gone already."""
+    """Archives below `upload_to` are found by the tags of remaining resources, even without the endpoint."""
     account.s3.create_bucket(Bucket="elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     deploy(byoc, write_endpoint(tmp_path, upload_to="s3://elsewhere/models"))
     assert snapshot(account)["objects"]

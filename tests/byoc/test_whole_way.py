@@ -1,4 +1,4 @@
-"""pack → build → push → deploy → status → invoke → scale → delete, as a user types it.
+"""pack → build → push → deploy → status → invoke → scale → delete, as separate commands.
 
 AWS is moto, the layers go to a real registry, and what answers is a container of our image, pulled by its digest.
 """
@@ -49,7 +49,7 @@ def pushed(client: DockerClient, cpu_base: str, tmp_path_factory: pytest.TempPat
 
 
 def run(environment: Mapping[str, str], *arguments: str) -> str:
-    """What `byoc` prints, run as a program of its own."""
+    """Run `byoc` as a program and return its output."""
     command = [sys.executable, "-m", "byoc", *arguments]
     return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE).stdout
 

@@ -1,4 +1,4 @@
-"""What can be wrong, each with one clear line and a non-zero status; and nothing is made before it is noticed."""
+"""Wrong inputs: each gets one clear line and a non-zero status before anything is created."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_wrong_key(account: Aws, server: AwsServer, byoc: Byoc, model: Path, tmp
 
 
 def refused(result: object, expected: str, status: int = 1) -> None:
-    """One line, which says what is expected, and the status."""
+    """Assert status 1 and one line that says what is expected."""
     assert getattr(result, "status", None) == status
     err = str(getattr(result, "err", ""))
     assert re.search(expected, err), err
@@ -205,7 +205,7 @@ def test_aws_cannot_be_reached(server: AwsServer, byoc: Byoc, monkeypatch: pytes
 
 
 def test_json_stays_json_in_failure(server: AwsServer, byoc: Byoc) -> None:
-    """Nothing but the result goes to stdout."""
+    """Only the result is printed to stdout."""
     result = byoc("status", "x", "--json")
     assert (result.status, result.out) == (1, "")
 

@@ -19,7 +19,7 @@ from tests.triton import ROOT
 
 @dataclass(frozen=True)
 class Command:
-    """What a run of `byoc` has left."""
+    """The outcome of a run of `byoc`."""
 
     status: int
     stdout: str
@@ -34,7 +34,7 @@ PHOTOGRAPH = ROOT / "examples" / "photographs" / "chelsea.jpg"
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[DockerClient]:
-    """A client of the engine. Without one the tests are skipped, which CI takes for a failure."""
+    """A Docker client. Without an engine the tests are skipped, or fail in CI."""
     try:
         with engine.connected() as found:
             yield found
@@ -60,14 +60,14 @@ def photograph() -> bytes:
 
 @pytest.fixture(scope="session")
 def classifier(client: DockerClient, built: BuiltImage) -> Iterator[Served]:
-    """The sample models of the image. For tests that leave it as they found it."""
+    """A container that serves the image's sample models, for tests that don't change it."""
     with running(client, built.tag, SAMPLE) as served:
         yield served
 
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """A model.tar.gz as others make it: one onnxruntime_onnx model, KIND_GPU, files of macOS beside it."""
+    """A model.tar.gz made without `byoc`: one onnxruntime_onnx model, KIND_GPU, with files of macOS."""
     name = "efficientnet_lite0"
     path = tmp_path / "model.tar.gz"
     junk = tmp_path / "._model"

@@ -52,7 +52,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Ended:
-    """What a program that was run in a container of its own has left: its exit status and all that it printed."""
+    """Exit status and output of a program that ran in its own container."""
 
     status: int
     output: str

@@ -98,7 +98,7 @@ def _proxy(upstream: str, registry: str) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Nothing: a test that fails shows what it got."""
+            """Log nothing: a failing test shows the response."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
         thread = Thread(target=server.serve_forever)

@@ -115,7 +115,7 @@ def test_health_check(classifier: Served) -> None:
 
 
 def test_models_run_with_the_python_of_the_base_image(classifier: Served) -> None:
-    """And `serve` with its own: each has a numpy, and they are not the same."""
+    """Models run with the base's Python and `serve` with its own; each has a different NumPy."""
     of_models = classifier.run("python3", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)")
     of_serve = classifier.run(
         "/opt/serve/bin/python", "-I", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)"
@@ -181,7 +181,7 @@ def test_base_image_with_a_pythonpath(client: DockerClient, cpu_base: str, photo
 
 
 def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
-    """They are brought for its own python3, and nothing that it has is replaced."""
+    """Missing packages are installed for the base's python3; existing ones are not replaced."""
     packages = "/usr/local/lib/python3*/dist-packages"
     (tmp_path / "Dockerfile").write_text(f"FROM {cpu_base}\nRUN rm -r {packages}/tokenizers*\n")
     client.images.build(path=str(tmp_path), tag="triton-byoc:test-bare-base", rm=True)

@@ -45,7 +45,7 @@ def test_configuration(client: DockerClient, built: BuiltImage) -> None:
 
 
 def test_size_on_top_of_the_base(client: DockerClient, built: BuiltImage, cpu_base: str) -> None:
-    """Under 150 MB without DALI, the base's, and model weights. The layers are what Docker says of the two images."""
+    """Under 150 MB, without DALI, the base and model weights, measured from Docker's layers."""
     assert built.models_size > 10 * MEGABYTE
     assert built.added_size - built.models_size < 150 * MEGABYTE
     sizes = [client.images.get(name).attrs["Size"] for name in (built.tag, cpu_base)]
@@ -54,7 +54,7 @@ def test_size_on_top_of_the_base(client: DockerClient, built: BuiltImage, cpu_ba
 
 
 def test_packages_of_the_base_are_left_alone(client: DockerClient, built: BuiltImage, cpu_base: str) -> None:
-    """The CPU base has what the shared models import: nothing is added or replaced."""
+    """The CPU base has the packages of the shared models: none is added or replaced."""
     find = ["find", "/", "-xdev", "-name", "tokenizers*", "-printf", "%p %T@\n"]
     found = run_to_end(client, built.tag, *find)
     assert "dist-packages/tokenizers " in found.output
@@ -79,7 +79,7 @@ def test_pipeline_is_serialised_in_the_image(client: DockerClient, built: BuiltI
 
 
 def test_build_again(client: DockerClient, built: BuiltImage, cpu_base: str, tmp_path: Path) -> None:
-    """The same code gives the same image. A change of the code makes the last layer again, and nothing else.
+    """The same code gives the same image. A change of the code rebuilds only the last layer.
 
     That is why it takes seconds: packages, system and models come out of the cache. A layer's digest has the times of
     its files in it, so that one that was made again has another.
@@ -199,7 +199,7 @@ def test_command_prints_what_is_added(cpu_base: str, byoc: Byoc) -> None:
 
 
 def test_command_stages_a_context(cpu_base: str, byoc: Byoc, tmp_path: Path) -> None:
-    """It prints the line that builds it."""
+    """`--stage` prints the command that builds the staged context."""
     context = tmp_path / "context"
     shutil.copytree(ROOT / "build" / "image", context)  # the wheels that were downloaded already
     ended = byoc("build", "--source", str(ROOT), "--base", cpu_base, "--stage", str(context), "--tag", "x:y")

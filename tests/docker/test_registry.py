@@ -35,7 +35,7 @@ def open_registry(client: DockerClient, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def guarded_registry(client: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry that lets in who ECR's token is for."""
+    """A registry that accepts ECR's token."""
     with docker_registry(tmp_path_factory.mktemp("guarded"), htpasswd=HTPASSWD) as address:
         yield address
 
@@ -74,7 +74,7 @@ def test_push_and_pull_back(client: DockerClient, built: BuiltImage, open_regist
 
 
 def blobs(address: str, repository: str, digest: str) -> list[dict[str, Any]]:
-    """What the manifest names: the configuration and the layers."""
+    """Return the digests in a manifest: the configuration and the layers."""
     accept = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
     answer = requests.get(f"http://{address}/v2/{repository}/manifests/{digest}", headers=accept, timeout=10)
     manifest = answer.json()
@@ -88,7 +88,7 @@ def test_push_again_changes_nothing(small: str, open_registry: str) -> None:
 
 
 def test_ecr(client: DockerClient, session: Aws, small: str, guarded_registry: str) -> None:
-    """The repository is made, scans on push, and is logged in to."""
+    """The repository is created with scan on push, after a login."""
     pushed = registry.push_to_ecr(session, small, "team/new", "v1")
     assert pushed.uri == f"{guarded_registry}/team/new@{pushed.digest}"
     [repository] = session.ecr.describe_repositories()["repositories"]
@@ -100,7 +100,7 @@ def test_ecr(client: DockerClient, session: Aws, small: str, guarded_registry: s
 
 
 def test_ecr_repository_that_exists(session: Aws, small: str) -> None:
-    """It keeps its settings, but is made immutable on request."""
+    """An existing repository keeps its settings, except with `--immutable`."""
     session.ecr.create_repository(repositoryName="old", tags=[{"Key": "team", "Value": "vision"}])
     registry.push_to_ecr(session, small, "old", "v1")
     assert mutability(session, "old") == "MUTABLE"

@@ -116,7 +116,7 @@ def test_our_own_wheel_is_repeatable(tmp_path: Path) -> None:
 
 
 def test_serve_imports_from_the_wheel(tmp_path: Path) -> None:
-    """Nothing of it is missing: not a module, not a template."""
+    """The wheel contains every module and template."""
     wheels.build(ROOT, tmp_path)
     [wheel] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:

@@ -14,7 +14,7 @@ from tests.triton import ROOT
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "log"])
 def test_downloads_have_bars_on_a_terminal_and_no_lines_in_a_log(tmp_path: Path, terminal: bool) -> None:
-    """With a python that prints what pip would be called with: pip draws no bar when it is to be quiet."""
+    """Uses a python that records pip's arguments: pip draws no progress bar with --quiet."""
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text('#!/bin/sh\necho "$@" >"$0.arguments"\n')

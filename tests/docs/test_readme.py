@@ -1,4 +1,4 @@
-"""What README.md tells to run works: each example is taken out of it and run against the real `serve`."""
+"""The examples of README.md run against the real `serve`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CALLS = section(README, "Call it")
 
 @pytest.fixture
 def endpoint(classifier: RunningServe, monkeypatch: pytest.MonkeyPatch) -> RunningServe:
-    """Let boto3 send what it would send to SageMaker to the container instead, as SageMaker does."""
+    """Redirect boto3's requests from SageMaker to the container."""
 
     def pass_on(request: AWSRequest, **_: object) -> None:
         request.url = f"{classifier.url}/invocations"

@@ -47,7 +47,7 @@ def quick_start(ports: range, *arguments: str, **variables: str) -> subprocess.C
 
 @contextmanager
 def running(log: Path, ports: range) -> Iterator[subprocess.Popen[bytes]]:
-    """Run it until the end of the block, in a session of its own, which must be empty then."""
+    """Run it in its own session until the end of the block; no process may be left."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
@@ -103,7 +103,7 @@ def test_once_prints_labels_wire_format_and_duration(ports: range) -> None:
 
 
 class Healthy(BaseHTTPRequestHandler):
-    """A server that is not ours, and answers all the same."""
+    """Another program's server, which responds."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -170,7 +170,7 @@ def test_ctrl_c_after_the_answer_is_the_end(ports: range, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, 137), (signal.SIGTERM, 0)])
 def test_the_end_of_serve_is_the_end(ports: range, tmp_path: Path, number: signal.Signals, status: int) -> None:
-    """With the status of `serve`: it did what it was told, or was killed."""
+    """The exit status is that of `serve`."""
     log = tmp_path / "log"
     with running(log, ports) as process:
         await_output(log, "stop it with Ctrl-C", process)

@@ -17,7 +17,7 @@ MODELS = sorted(path.parent.name for path in REPOSITORY.glob("*/build.py"))
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_build_elsewhere_gives_the_same_files(tmp_path: Path, name: str) -> None:
-    """Neither time nor place is in the files, and what is built here is not older than its sources."""
+    """Built files contain no times and no paths, and are up to date."""
     shutil.copytree(ROOT / "python_backend_models", tmp_path / "python_backend_models")
     target = tmp_path / "model_repository" / name
     built = shutil.ignore_patterns("1", "labels.txt", "tokenizer.json", "__pycache__")

@@ -18,7 +18,7 @@ MODEL = "image_bytes"
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises that many pixels and holds none."""
+    """A PNG whose header declares so many pixels, without data."""
     fields = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + fields + struct.pack(">I", zlib.crc32(fields))
 

@@ -131,7 +131,7 @@ def test_what_cannot_be_served_says_why(repository: Path, tmp_path: Path) -> Non
 def test_what_fails_after_the_decoder_is_not_the_callers_error(
     repository: Path, tmp_path: Path, photograph: bytes
 ) -> None:
-    """A pipeline that cuts out more than there is."""
+    """A pipeline whose crop is larger than the image."""
     target = edited(repository, tmp_path, {"dims: [ 3, 224, 224 ]": "dims: [ -1, -1, 3 ]"})
     with Pipeline(batch_size=8, num_threads=1, device_id=None) as pipeline:
         encoded = fn.external_source(name="encoded", dtype=types.UINT8, ndim=1)

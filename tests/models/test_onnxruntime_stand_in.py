@@ -1,4 +1,4 @@
-"""The stand-in for the onnxruntime backend, by what the compiled one promises."""
+"""The stand-in for the onnxruntime backend, compared with the documented behaviour of the compiled one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONE = "instance_group [{ count: 1 kind: KIND_CPU }]\n"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTritonServer]:
-    """One server with a model for each promise."""
+    """One server with a model for each documented behaviour."""
     repository = tmp_path_factory.mktemp("onnx")
     affine = onnx_models.affine(["n", 3])
     onnx_models.add(repository, "no_config", affine, None)
@@ -190,7 +190,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Why each of the models did not load."""
+    """Each model's load error."""
     repository = tmp_path_factory.mktemp("refused")
     for name, (config, _) in REFUSED.items():
         onnx_models.add(repository, name, onnx_models.affine(["n", 3]), PLATFORM + ONE + config)
@@ -204,7 +204,7 @@ def test_a_model_that_cannot_be_served_does_not_load(refusals: dict[str, str], n
 
 
 def test_triton_refuses_kind_gpu_where_there_is_no_gpu(tmp_path: Path) -> None:
-    """Why `serve` rewrites it."""
+    """This is why `serve` rewrites KIND_GPU."""
     onnx_models.add(tmp_path, "m", onnx_models.affine(["n", 3]), PLATFORM + ONE.replace("KIND_CPU", "KIND_GPU"))
     with pytest.raises(TritonServerError, match="KIND_GPU"), running_tritonserver(tmp_path):
         pass

@@ -116,7 +116,7 @@ def test_what_cannot_be_served_says_why(tmp_path: Path) -> None:
 
 
 def test_without_pytorch_the_error_names_the_remedy() -> None:
-    """In a Python that finds no torch, although it may be installed."""
+    """Uses a Python in which torch can't be imported."""
     code = "import sys; sys.path[:0] = sys.argv[1:]; sys.modules['torch'] = None; import model; model.import_torch()"
     backends = [str(TRITON / "backends" / name) for name in ("pytorch", "python")]
     done = subprocess.run([sys.executable, "-c", code, *backends], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""How many CPUs the stand-ins may keep busy: as many as `serve` counts."""
+"""The stand-ins count CPUs as `serve` does."""
 
 from __future__ import annotations
 

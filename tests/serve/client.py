@@ -60,7 +60,7 @@ def send(
 
 
 def send_bytes(port: int, data: bytes, *, end: bool = False, seconds: float = SECONDS) -> Answer:
-    """Send bytes that need be no HTTP; `end` then closes our direction, as a client does that dies."""
+    """Send raw bytes, which needn't be valid HTTP; `end` then half-closes the connection, like a dying client."""
     with closing(socket.create_connection(("127.0.0.1", port), seconds)) as opened:
         opened.sendall(data)
         if end:

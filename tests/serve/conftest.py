@@ -35,7 +35,7 @@ def base_dir(tmp_path: Path) -> BaseDir:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:
-    """A gate, opened at the end so that nothing waits at it."""
+    """A gate, which is opened at the end of the test."""
     (tmp_path / "gate").mkdir()
     gate = Gate(tmp_path / "gate")
     yield gate

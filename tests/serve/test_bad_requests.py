@@ -1,4 +1,4 @@
-"""What callers do wrong: each mistake has its status and says what is wrong, and the next request is answered.
+"""Callers' mistakes: each gets its status and a reason, and the next request is answered.
 
 The same through HAProxy and through the app alone.
 """
@@ -143,14 +143,14 @@ def test_what_is_no_http_request(classifier_app: RunningServe, cat: bytes, data:
 
 @pytest.mark.parametrize("data", INVALID.values(), ids=INVALID.keys())
 def test_what_is_no_http_request_for_haproxy(classifier_gateway: RunningServe, cat: bytes, data: bytes) -> None:
-    """HAProxy's parser has a page of its own for it, which can't be changed: only the status is promised."""
+    """HAProxy's parser returns its built-in page, so only the status is checked."""
     assert send_bytes(classifier_gateway.port, data).status == 400
     assert_answers(classifier_gateway, cat)
 
 
 @pytest.mark.parametrize("size", [1024, 20_000])
 def test_a_long_header(classifier: RunningServe, cat: bytes, size: int) -> None:
-    """SageMaker lets 1,024 bytes of each of several pass; HAProxy 64 KB of all."""
+    """SageMaker forwards several headers of up to 1,024 bytes; HAProxy accepts 64 KB in total."""
     headers = {f"X-Amzn-SageMaker-Custom-{number}": "x" * size for number in range(20_000 // size)}
     answer = send(classifier.port, body=b'{"instances": []}', headers=headers)
     assert (answer.status, "no key 'inputs'" in answer.error()) == (400, True)
@@ -158,7 +158,7 @@ def test_a_long_header(classifier: RunningServe, cat: bytes, size: int) -> None:
 
 
 def test_a_header_that_is_too_long(classifier_gateway: RunningServe, cat: bytes) -> None:
-    """It fits into HAProxy's buffer, but leaves too little of it to rewrite the request."""
+    """The header fits into HAProxy's buffer, but leaves too little space to rewrite the request."""
     answer = send(classifier_gateway.port, body=b"{}", headers={"X-Amzn-SageMaker-Custom-Attributes": "x" * 65_000})
     assert answer.status == 400
     assert_answers(classifier_gateway, cat)
@@ -171,7 +171,7 @@ def test_a_header_that_is_too_long_for_the_app(classifier_app: RunningServe, cat
 
 
 def test_a_client_that_leaves_is_no_failure(probe: RunningServe) -> None:
-    """Within its body, or before it is answered: no error is logged of it."""
+    """A client that disconnects within its body or before the response: no error is logged."""
     before = len(probe.output())
     body = text_request(seconds=0.2)
     for sent in (body[:-10], body):
@@ -202,7 +202,7 @@ def test_a_client_that_leaves_before_the_answer(probe: RunningServe) -> None:
 
 
 def test_both_front_ends_give_the_same_statuses(classifier_gateway: RunningServe, classifier_app: RunningServe) -> None:
-    """Bodies at the border between what HAProxy takes for KServe JSON and what it leaves to the app."""
+    """Bodies at the border between KServe JSON for HAProxy and requests for the app."""
 
     def status(serve: RunningServe, body: bytes) -> int:
         return send(serve.port, body=body, headers={"Content-Type": "application/octet-stream"}).status

@@ -1,4 +1,4 @@
-"""How `serve` ends, and what it does when one of its children does: the real programs, real signals."""
+"""The end of `serve` and of its children, with the real programs and real signals."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_sigterm_within_a_stream(streaming: RunningServe, tmp_path: Path) -> Non
 # With a header of SageMaker's the stream passes through the app behind HAProxy as well.
 @pytest.mark.parametrize("header", ["", "X-Amzn-SageMaker-Inference-Id: abc\r\n"], ids=["plain", "header"])
 def test_a_stream_that_loses_tritonserver_is_cut_short(streaming: RunningServe, tmp_path: Path, header: str) -> None:
-    """Its status has gone out, so that only a body without end can tell; a second answer within it would be a lie."""
+    """The status is already sent, so only a truncated body can signal the failure."""
     body = stream_request(tmp_path)
     with closing(socket.create_connection(("127.0.0.1", streaming.port), 30)) as opened:
         head = f"POST /invocations HTTP/1.1\r\nHost: a\r\n{header}Content-Length: {len(body)}\r\n\r\n"
@@ -227,7 +227,7 @@ def test_the_app_that_serves_alone_is_started_again(tmp_path: Path) -> None:
 
 
 def test_requests_in_flight_outlive_the_app(gateway: RunningServe) -> None:
-    """What Triton understands never passes through the app."""
+    """Requests that Triton understands bypass the app."""
     with ThreadPoolExecutor(1) as pool:
         answer = start_request(pool, gateway, seconds=2)
         kill(child(gateway, "app"))

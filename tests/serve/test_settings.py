@@ -1,4 +1,4 @@
-"""Every variable: what is accepted, what is refused, and how the refusal reads."""
+"""Every variable: accepted values, rejected values, and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stops `serve` at its start, how that reads, and how little a healthy start says."""
+"""Errors that stop `serve` at its start, and the short log of a healthy start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(base_dir: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 
 def refusal(base_dir: Path, **environment: str) -> str:
-    """Return what is printed where nothing can be started."""
+    """Return the output of a start that fails."""
     ended = run(base_dir, **environment)
     assert (ended.returncode, ended.stderr) == (2, "")
     assert "Traceback" not in ended.stdout
@@ -95,7 +95,7 @@ def test_tritonserver_that_is_not_there(base_dir: BaseDir) -> None:
 
 
 def test_processes_that_do_not_fit_into_the_shared_memory(base_dir: BaseDir) -> None:
-    """`probe` has two; for each there is to be all that is left."""
+    """`probe` has two processes, and each is to take all free shared memory."""
     free = shutil.disk_usage("/dev/shm").free
     message = refusal(base_dir("probe"), SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE=str(free))
     assert message.startswith(f"serve: SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{free}': 2 processes of models take ")
@@ -148,7 +148,7 @@ def test_more_models_to_load_for_a_model_that_calls_them(base_dir: BaseDir) -> N
 
 
 def test_a_model_that_says_what_it_calls(base_dir: BaseDir) -> None:
-    """What it calls is loaded with it, and /ping watches that."""
+    """Models in `sagemaker.depends_on` are loaded, and `/ping` checks them."""
     directory = base_dir("caller", "probe")
     with (directory / "model" / "caller" / "config.pbtxt").open("a") as configuration:
         configuration.write('parameters [{ key: "sagemaker.depends_on" value: { string_value: "probe" } }]')

@@ -1,4 +1,4 @@
-"""`generate`, `generate_stream`, and answers that reach the caller while the model still works on them."""
+"""`generate`, `generate_stream`, and responses that arrive while the model is still working."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def words(response: HTTPResponse, confirmations: Path) -> list[str]:
 @pytest.mark.parametrize("more", [{}, {"X-Amzn-SageMaker-Inference-Id": "abc"}], ids=["plain", "header"])
 @pytest.mark.parametrize("inference_type", ["generate_stream", "infer"])
 def test_words_arrive_one_by_one(start: Start, tmp_path: Path, inference_type: str, more: dict[str, str]) -> None:
-    """The model sends a word only after the one before has arrived here: nobody on the way may hold any back."""
+    """The model sends a word only after the previous one has arrived: nothing may buffer the stream."""
     serve = start(inference_type, "tokens")
     headers = {**(EVENTS if inference_type == "infer" else {}), **more}
     with connection(serve.port) as opened:
@@ -121,7 +121,7 @@ def test_generate(start: Start) -> None:
 
 @pytest.mark.parametrize("inference_type", ["generate", "infer"])
 def test_sagemakers_headers_reach_the_models_of_generate_endpoints(start: Start, inference_type: str) -> None:
-    """And never in place of what the caller wrote."""
+    """Headers reach the model, but never replace the caller's parameters."""
     serve = start(inference_type, "probe")
     headers = {
         "X-Amzn-SageMaker-Custom-Attributes": 'trace=7, name="ä"'.encode().decode("latin-1"),

@@ -1,4 +1,4 @@
-"""Tenants with an encoder of their own behind one endpoint, and what they take."""
+"""Tenants with their own encoders behind one endpoint, and their memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KIB = 1024
 
 @dataclass(frozen=True)
 class Mapping:
-    """A file that a process has mapped into its memory, sizes in bytes: of what is in memory, and of its own copies."""
+    """A memory-mapped file of a process: resident bytes, and bytes of private copies."""
 
     file: str
     inode: int

@@ -36,7 +36,7 @@ def embedding(text: str) -> Matrix:
 
 
 def token_ids(text: str) -> list[int]:
-    """Return positions in the vocabulary, by WordPiece: the longest known beginning, again and again."""
+    """Return token ids by WordPiece: the longest known prefix, repeatedly."""
     vocabulary = _vocabulary()
     pieces = [piece for word in _words(text) for piece in _pieces(word)][: MAX_LENGTH - 2]
     return [vocabulary[piece] for piece in (CLS, *pieces, SEP)]

@@ -58,7 +58,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def tenants(endpoint: Endpoint) -> Iterator[Endpoint]:
-    """All of them loaded. Unloaded at the end, which leaves nothing of them."""
+    """All tenants loaded; unloaded at the end, leaving nothing."""
     report("loaded", for_all(lambda name: endpoint.load(name, directory(endpoint, name), CALL_SECONDS)))
     yield endpoint
     report("unloaded", for_all(lambda name: endpoint.unload(name, CALL_SECONDS)))
@@ -98,7 +98,7 @@ def test_they_are_listed_page_by_page(tenants: Endpoint) -> None:
 
 
 def test_each_gives_the_embeddings_of_the_reference(tenants: Endpoint) -> None:
-    """Another sentence for each, many at once."""
+    """A different sentence for each tenant, many in parallel."""
     texts = {name: f"{SENTENCES[number % 6]} This is number {number}." for number, name in enumerate(NAMES)}
     with ThreadPoolExecutor(AT_ONCE) as threads:
         given = dict(zip(NAMES, threads.map(lambda name: embeddings(tenants, name, texts[name]), NAMES), strict=True))
@@ -107,13 +107,13 @@ def test_each_gives_the_embeddings_of_the_reference(tenants: Endpoint) -> None:
 
 
 def test_texts_of_every_kind_in_one_request(tenants: Endpoint) -> None:
-    """Padding to the longest of them, of 256 tokens, changes none."""
+    """Padding to the longest text, of 256 tokens, doesn't change the results."""
     given = embeddings(tenants, LARGE, *SENTENCES)
     np.testing.assert_allclose(given, [expected(text) for text in SENTENCES], atol=TOLERANCE)
 
 
 def test_what_means_the_same_is_close(tenants: Endpoint) -> None:
-    """Of the first six sentences each two in a row say nearly the same, and nothing of the others."""
+    """The first six sentences are three pairs of similar meaning."""
     given = embeddings(tenants, NAMES[7], *SENTENCES[:6])
     similarity = given @ given.T
     np.fill_diagonal(similarity, -1)

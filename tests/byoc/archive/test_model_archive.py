@@ -1,4 +1,4 @@
-"""Packing: what goes in, that it is always the same, and that what `serve` refuses is refused."""
+"""Packing: the archive's contents, its reproducibility, and rejection of what `serve` would refuse."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_serve_loads_what_was_packed(model: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_directory_gives_the_same_bytes(model: Path, tmp_path: Path) -> None:
-    """Whenever its files were written, in whichever order, by whoever."""
+    """The archive doesn't depend on the files' times, order or owners."""
     files = [f"{number}.bin" for number in range(20)]
     first, second = model / "double" / "1", write_model(tmp_path / "copy") / "double" / "1"
     for directory in (first, second):
@@ -73,7 +73,7 @@ def test_entries_tell_nothing_of_this_machine(model: Path, tmp_path: Path) -> No
 
 
 def test_digest_is_of_the_content(model: Path, tmp_path: Path) -> None:
-    """Whoever compressed it, and however: a ready archive is known again."""
+    """The digest of a finished archive doesn't depend on its compression."""
     packed = pack(model, tmp_path / "model.tar.gz")
     (tmp_path / "other.tar.gz").write_bytes(gzip.compress(gzip.decompress(packed.path.read_bytes()), 1))
     again = read(tmp_path / "other.tar.gz")

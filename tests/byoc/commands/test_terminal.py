@@ -1,4 +1,4 @@
-"""What the user sees, on a terminal and off one."""
+"""Output on a terminal and in a pipe."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from byoc.errors import ByocError
 
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """A terminal that is read from here."""
+    """A terminal whose output the test reads."""
     shown = io.StringIO()
     monkeypatch.setattr(terminal, "_console", lambda: Console(file=shown, force_terminal=True, width=100))
     return shown
 
 
 def await_text(screen: io.StringIO, text: str) -> None:
-    """Rich draws some times a second, in a thread of its own."""
+    """Rich redraws several times a second, in its own thread."""
     deadline = time.monotonic() + 10
     while text not in screen.getvalue():
         assert time.monotonic() < deadline, screen.getvalue()
@@ -95,7 +95,7 @@ def test_errors_are_message_and_remedy(error: ByocError, text: str) -> None:
 
 
 def test_help_on_a_real_terminal() -> None:
-    """Colours there, and none in a pipe."""
+    """Colours on a terminal, none in a pipe."""
     command = [sys.executable, "-m", "byoc", "deploy", "--help"]
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
     environment.pop("NO_COLOR", None)

@@ -1,4 +1,4 @@
-"""The keys of `endpoint.yaml`, and the resources that they mean."""
+"""The keys of `endpoint.yaml`, and the resources that they describe."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_names_fit_sagemaker_and_are_known_again(endpoint: str) -> None:
 
 @given(st.text(max_size=80) | st.sampled_from(["a: 2001-99-99", "{[a]: b}", "a: !!python/object:x {}", "\x07", "? a"]))
 def test_any_file_is_an_endpoint_or_a_complaint(text: str) -> None:
-    """No content makes `load` fail otherwise."""
+    """`load` raises only ConfigurationError, whatever the content."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "endpoint.yaml"
         file.write_bytes(text.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""`/metrics`: one page that Prometheus can read."""
+"""`/metrics`: one page in Prometheus format."""
 
 from __future__ import annotations
 

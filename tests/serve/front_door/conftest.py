@@ -1,4 +1,4 @@
-"""HAProxy by itself, with nobody or somebody of the test's own behind it."""
+"""HAProxy alone, with no server or the test's own server behind it."""
 
 from __future__ import annotations
 

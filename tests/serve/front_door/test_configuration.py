@@ -1,4 +1,4 @@
-"""HAProxy's configuration, read by the real HAProxy. Where its routes lead, test_invocations.py and others ask."""
+"""HAProxy's configuration, in the real HAProxy. test_invocations.py and others test routing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_server_that_does_not_answer_in_time(run: Run) -> None:
 
 @pytest.mark.parametrize("header", [b"Content-Length: 4", b"Transfer-Encoding: chunked"], ids=["length", "chunked"])
 def test_an_answer_may_take_longer_than_a_body(run: Run, header: bytes) -> None:
-    """Before it begins, and from one part of it to the next: asynchronous endpoints wait up to an hour."""
+    """A response may pause longer than a body, before it starts and between its parts."""
     parts = [b"ab", b"cd"] if b"Length" in header else [b"2\r\nab\r\n", b"2\r\ncd\r\n0\r\n\r\n"]
     body = kserve("text", "hello")
     with closing(socket.create_server(("127.0.0.1", 0))) as triton, ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""The table of tenants: in HAProxy's memory and in the file, whatever happens to either."""
+"""The tenant map stays the same in HAProxy's memory and in the file."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_tenant_that_stays_is_never_missing_while_others_are_replaced(run: Run
 
 
 def test_a_file_that_cannot_be_written_holds_nothing_up(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    """As on a full disk, on which SageMaker unloads tenants to make room."""
+    """The file can't be written, as on a full disk, where SageMaker unloads tenants to make room."""
     made = run(model=None)
     obstacle = made.tenant_table.with_suffix(".new")
 

@@ -1,4 +1,4 @@
-"""What is found out about the machine."""
+"""Inspection of the machine."""
 
 from __future__ import annotations
 

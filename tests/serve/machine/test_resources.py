@@ -1,4 +1,4 @@
-"""What is left of a container's memory: the arithmetic, with the files of control groups of version 1 and 2."""
+"""Free memory of a container, from the files of control groups version 1 and 2."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def resources(directory: Path, files: dict[str, str]) -> Resources:
 
 @pytest.mark.parametrize("files", [V1, V2], ids=["version 1", "version 2"])
 def test_the_limit_of_a_control_group(tmp_path: Path, files: dict[str, str]) -> None:
-    """What can be dropped of the page cache counts as free."""
+    """Reclaimable page cache counts as free."""
     assert resources(tmp_path, files).free_memory() == 500 * MIB
     assert resources(tmp_path, files).kills_for_memory() == 3
 
@@ -63,7 +63,7 @@ def test_more_in_use_than_allowed(tmp_path: Path, files: dict[str, str], path: s
 
 
 def test_a_gpu_whose_driver_does_not_tell_its_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is no reason for a load to fail."""
+    """A failed reading doesn't fail a load."""
 
     def refuse() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)

@@ -1,4 +1,4 @@
-"""Runs the model `probe` (business logic scripting) and hands on its answer."""
+"""Calls the model `probe` (business logic scripting) and returns its response."""
 
 from __future__ import annotations
 

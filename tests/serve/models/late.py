@@ -1,4 +1,4 @@
-"""Is loaded once its directory has an entry named `go`."""
+"""Finishes loading once its directory has an entry named `go`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Streams the words of `text`. Word n + 1 is sent once the directory `confirmations` has an entry named n.
 
-So whoever holds back a word on the way never gets the next one.
+So a proxy that buffers a word would never get the next one.
 """
 
 from __future__ import annotations

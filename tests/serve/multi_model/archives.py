@@ -76,7 +76,7 @@ def write_archive(directory: Path, models: Model | Mapping[str, Model]) -> Path:
 
 @dataclass(frozen=True)
 class Gate:
-    """Holds a model back: it tells that it has come to the gate, and waits there until the gate is opened."""
+    """Blocks a model: the model reports that it has reached the gate, and waits until the gate is opened."""
 
     directory: Path
 
@@ -84,7 +84,7 @@ class Gate:
         return str(self.directory)
 
     def await_started(self, processes: int = 1) -> None:
-        """Wait until so many processes have come to the gate."""
+        """Wait until so many processes have reached the gate."""
         deadline = time.monotonic() + GATE_SECONDS
         while len(list(self.directory.glob("started-*"))) < processes:
             if time.monotonic() > deadline:

@@ -80,7 +80,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[Endpoint]:
 
 
 def without_tenants(endpoint: Endpoint) -> Iterator[Endpoint]:
-    """Lend an endpoint to a test; whatever it did, unloading its tenants leaves nothing."""
+    """Give an endpoint to a test, and then unload its tenants: nothing may be left."""
     try:
         yield endpoint
     finally:

@@ -1,4 +1,4 @@
-"""A running multi-model endpoint, called as SageMaker calls it, and looked at from the inside."""
+"""A running multi-model endpoint: SageMaker's calls, and its internal state."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Endpoint:
 
     @cached_property
     def options(self) -> dict[str, Any]:
-        """What the app was told."""
+        """The app's options."""
         options: dict[str, Any] = json.loads(self.child("serve.app").cmdline()[-1])
         return options
 
@@ -105,7 +105,7 @@ class Endpoint:
         return found
 
     def installed(self) -> set[str]:
-        """Return the models that lie in the tenants' repository."""
+        """Return the models in the tenant repository."""
         return {path.name for path in Path(self.options["multi_model"]["tenant_repository"]).iterdir()}
 
     def records(self) -> set[str]:
@@ -134,7 +134,7 @@ class Endpoint:
         return {model.name for model in index.models if model.state in ("READY", "LOADING", "UNLOADING")}
 
     def left(self) -> dict[str, set[str]]:
-        """Return what there is of tenants, by the place where it is: nothing, where none is loaded."""
+        """Return what exists of tenants, by place; empty if none is loaded."""
         shared = set(self.options["multi_model"]["shared_models"])
         places = {
             "directories": self.installed(),

@@ -49,7 +49,7 @@ def test_no_shared_model_is_a_tenant(endpoint: Endpoint, archive: WriteArchive) 
 
 
 def test_the_target_model_header_names_nothing(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """SageMaker sends it with loads, unloads, lists and invocations; only the path and the body name a model."""
+    """SageMaker sends the header with every call; only the path and the body select a model."""
     header = {"X-Amzn-SageMaker-Target-Model": "team/other.tar.gz", "Content-Type": "application/json"}
     body = json.dumps({"model_name": "one", "url": str(archive("one", SHARED_ONLY))}).encode()
     port = endpoint.serve.port

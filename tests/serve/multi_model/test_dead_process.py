@@ -1,4 +1,4 @@
-"""A Python model's process that dies: the tenant is unloaded, since loading it again is what mends it.
+"""If a Python model's process dies, the tenant is unloaded, so that SageMaker loads it again.
 
 Triton keeps the names of models that have failed a request so, hence an endpoint of their own.
 """
@@ -22,7 +22,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.mark.parametrize("attempt", ["first", "again"])
 def test_a_killed_process(endpoint: Endpoint, attempt: str) -> None:
-    """Not for lack of memory: that is no 507. Its neighbours do not notice. Also when it happens once more."""
+    """A crash is not a 507. Other tenants are not affected, also when it happens again."""
     models = {"pipeline": ensemble("whole", "broken-off"), "whole": word("one"), "broken-off": word("two")}
     url = write_archive(endpoint.models_dir / "lame" / "model", models)
     assert endpoint.load("lame", url).status == 200
@@ -56,7 +56,7 @@ def test_an_unload_before_anyone_has_noticed(endpoint: Endpoint) -> None:
 
 
 def test_a_neighbour_whose_process_has_the_same_name(endpoint: Endpoint) -> None:
-    """Triton calls both `alike_0_0`: it numbers instance groups, and instances where there is no group."""
+    """Triton names both processes `alike_0_0`: it numbers instance groups, or instances without a group."""
     url = write_archive(endpoint.models_dir / "alike" / "model", word("one", more="instance_group [{ count: 1 }]"))
     assert endpoint.load("alike", url).status == 200
     [process] = [process for name, process in endpoint.stubs().items() if name == "alike_0_0"]
@@ -72,7 +72,7 @@ def test_a_neighbour_whose_process_has_the_same_name(endpoint: Endpoint) -> None
 
 
 def test_one_that_takes_long_to_unload_holds_up_no_other(endpoint: Endpoint) -> None:
-    """Triton does not end the unloading of either of its models, each of which is then given ten seconds."""
+    """Triton never finishes unloading either model; each gets ten seconds."""
     models = {"pipeline": ensemble("a"), "a": word("a", calls="b", sagemaker__depends_on="b"), "b": word("b")}
     for name in ("long", "short"):
         url = write_archive(endpoint.models_dir / name / "model", models)
@@ -91,7 +91,7 @@ def test_one_that_takes_long_to_unload_holds_up_no_other(endpoint: Endpoint) -> 
 
 
 def test_one_of_several_processes(endpoint: Endpoint) -> None:
-    """Two archives name their instance groups alike; only the one that lost a process goes, with all of its others."""
+    """Two archives have instance groups of the same name; only the tenant that lost a process is unloaded."""
     group = 'instance_group [{ name: "workers" count: 2 }]'
     for name in ("several", "well"):
         url = write_archive(endpoint.models_dir / name / "model", word(name, more=group))

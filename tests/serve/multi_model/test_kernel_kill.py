@@ -125,7 +125,7 @@ def test_killed_while_loading(confined: Endpoint) -> None:
 
 
 def test_killed_while_answering(confined: Endpoint) -> None:
-    """The tenant that lost its process is unloaded; another is not touched."""
+    """The tenant that lost its process is unloaded; others are not affected."""
     url = write_archive(confined.models_dir / "glutton" / "model", word(fill_on_execute=TOO_MUCH))
     assert confined.load("glutton", url).status == 200
     other = write_archive(confined.models_dir / "modest" / "model", {"pipeline": ensemble("probe")})

@@ -1,4 +1,4 @@
-"""Archives of every layout are served, each by the model that an invocation is meant for."""
+"""Archives of every layout are served, and invocations run the entry model."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_ensemble_of_ensembles(gateway: Endpoint, archive: WriteArchive) -> N
 
 
 def test_a_model_that_calls_others_from_its_code(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """It names them in `sagemaker.depends_on`, and calls them by `sagemaker.tenant_prefix` and their names."""
+    """The model lists others in `sagemaker.depends_on` and calls them by `sagemaker.tenant_prefix` and name."""
     for name in ("one", "two"):
         models = {
             "main": word("main", calls="middle", sagemaker__depends_on="middle"),
@@ -130,7 +130,7 @@ def test_a_model_that_asks_for_a_gpu(gateway: Endpoint, archive: WriteArchive) -
 
 
 def test_instance_groups_of_the_same_name(gateway: Endpoint, archive: WriteArchive) -> None:
-    """A group's name counts in its own archive only."""
+    """Names of instance groups don't clash between archives."""
     group = 'instance_group [{ name: "workers" count: 2 }]'
     for name in ("one", "two"):
         assert gateway.load(name, archive(name, word(name, more=group))).status == 200

@@ -1,4 +1,4 @@
-"""507: memory, or another resource, is short. SageMaker then unloads something else and tries again."""
+"""507: memory or another resource is short. SageMaker then unloads another model and retries."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def assert_refused(answer: Answer, *words: str) -> None:
 
 
 def test_memory_that_the_archive_says_it_needs(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """The sum over its models counts."""
+    """The required memory of a tenant is the sum over its models."""
     half = str(12 * 1024**2)
     models = {
         "pipeline": ensemble("a", "b"),
@@ -85,7 +85,7 @@ def test_other_errors_are_not_out_of_memory(endpoint: Endpoint, archive: WriteAr
 
 
 def test_the_name_of_a_model_is_not_out_of_memory(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """Triton's errors name the model."""
+    """A model's name that looks like a memory error is not mistaken for one."""
     name = "BLOOM-and-ROOM"
     assert endpoint.load(name, archive(name, word(raises="ValueError: no"))).status == 400
     assert endpoint.load(name, archive(name, word("yes"))).status == 200

@@ -1,4 +1,4 @@
-"""Archives that can't be served: each mistake gets its status and an error that helps, and leaves nothing."""
+"""Invalid archives: each gets a status and a helpful error, and leaves nothing behind."""
 
 from __future__ import annotations
 

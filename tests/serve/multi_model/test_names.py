@@ -1,4 +1,4 @@
-"""Any text names a model: SageMaker makes names of its own, and says nowhere what they look like."""
+"""Any text may be a model's name: SageMaker generates names, in an undocumented format."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_name(endpoint: Endpoint, archive: WriteArchive, kind: str) -> None:
 
 
 def test_names_that_look_alike_are_different_models(endpoint: Endpoint, archive: WriteArchive) -> None:
-    """None of them may meet another one's models: their names in Triton, and those of their sub-models."""
+    """Names in Triton, including those of sub-models, don't clash."""
     names = ["a", "a--b", "a-", "a b", "a_b", "a.b", "A", "a%20b", "a+b"]
     for number, name in enumerate(names):
         url = archive(f"alike-{number}", {"b": ensemble("probe"), "-b": ensemble("b"), "top": ensemble("-b", "probe")})

@@ -1,4 +1,4 @@
-"""The order of events: of one tenant one after the other, of different tenants at once."""
+"""The order of events: sequential for one tenant, concurrent for different tenants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_two_loads_at_once(endpoint: Endpoint, archive: WriteArchive, gate: Gate
 def test_while_a_load_is_under_way(
     endpoint: Endpoint, archive: WriteArchive, gate: Gate, threads: ThreadPoolExecutor
 ) -> None:
-    """The tenant is not there yet, and nobody else waits for it."""
+    """During a load the tenant doesn't exist yet, and other tenants don't wait."""
     assert endpoint.load("quick", archive("quick", {"pipeline": ensemble("probe")})).status == 200
     load = threads.submit(endpoint.load, "slow", archive("slow", word("slow", load_gate=str(gate))))
     gate.await_started()
@@ -58,7 +58,7 @@ def test_while_a_load_is_under_way(
 def test_unload_lets_requests_finish(
     endpoint: Endpoint, archive: WriteArchive, gate: Gate, threads: ThreadPoolExecutor
 ) -> None:
-    """Also a request that is in the middle of an ensemble whose next step is a model of the archive."""
+    """An unload waits for requests in flight, also in the middle of an ensemble."""
     models = {
         "pipeline": ensemble("first", "probe", "last"),
         "first": word("first", more="instance_group [{ count: 3 }]", gate=str(gate)),
@@ -132,7 +132,7 @@ def test_a_tenant_that_unloads_holds_nobody_up(
 
 
 def test_a_caller_that_leaves_in_the_middle_of_its_load(endpoint: Endpoint, archive: WriteArchive, gate: Gate) -> None:
-    """The load goes on: SageMaker asks again after its own time limit, and then gets 409, or 200 from `GET`."""
+    """The load continues: when SageMaker retries after its timeout, it gets 409, or 200 from `GET`."""
     url = archive("left", word("left", load_gate=str(gate)))
     body = json.dumps({"model_name": "left", "url": str(url)}).encode()
     with closing(socket.create_connection(("127.0.0.1", endpoint.serve.port))) as caller:
@@ -169,7 +169,7 @@ def test_many_tenants_load_at_once(gateway: Endpoint, archive: WriteArchive, thr
 
 
 def assert_waits(endpoint: Endpoint, *calls: Future[Answer] | Future[str]) -> None:
-    """Assert that calls are not answered although the endpoint has answered others since."""
+    """Assert that calls are still waiting although later ones have been answered."""
     for _ in range(10):
         assert endpoint.serve.ping() == 200
     assert not any(call.done() for call in calls)

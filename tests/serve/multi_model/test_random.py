@@ -98,7 +98,7 @@ def explained(operation: Operation, changes: list[Operation]) -> bool:
 
 
 def test_the_check_finds_faults() -> None:
-    """The judge is judged first: histories that must not happen."""
+    """Tests the checker itself: it rejects histories that must not happen."""
 
     def history(*operations: tuple[str, int]) -> list[Operation]:
         return [Operation(kind, status, 2.0 * at, 2.0 * at + 1) for at, (kind, status) in enumerate(operations)]
@@ -153,7 +153,7 @@ class Client:
             assert answer.json()["outputs"][0]["data"] == [said(name, text)]
 
     def list(self, _: str) -> None:
-        """A list is a look at every tenant."""
+        """Record a list as one observation of every tenant."""
         began = time.monotonic()
         listed = self._endpoint.call("GET", "/models").json()["models"]
         ended = time.monotonic()
@@ -180,7 +180,7 @@ def models_of(name: str) -> dict[str, Model]:
 
 @dataclass(frozen=True)
 class Held:
-    """What an endpoint's processes hold."""
+    """Resources held by an endpoint's processes."""
 
     files: dict[str, int]
     ports: set[tuple[str, int]]
@@ -236,7 +236,7 @@ def test_random_operations(gateway: Endpoint) -> None:
 
 
 def released(before: Held, after: Held) -> bool:
-    """Tell whether no more is held than before, but for connections that are kept open for the next request."""
+    """Tell whether no more is held than before, except for keep-alive connections."""
     idle = 2 * CLIENTS
     return (
         all(after.files[name] <= count + idle for name, count in before.files.items())

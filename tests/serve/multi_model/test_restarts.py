@@ -1,4 +1,4 @@
-"""Processes that are killed: the app, HAProxy, tritonserver. The tenants are back, or were never away."""
+"""After the app, HAProxy or tritonserver is killed, the tenants are available again, or stay available."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def served(endpoint_restarted: Endpoint) -> Iterator[Endpoint]:
 
 
 def test_the_app_is_killed(served: Endpoint) -> None:
-    """What HAProxy hands to Triton by itself goes on; the restarted app knows every tenant."""
+    """Requests that HAProxy routes to Triton continue; the restarted app knows every tenant."""
     with invoking(served, "pipeline") as statuses:
         kill(served, "serve.app")
         await_true(lambda: sum(statuses.values()) > 20, "invocations go on")
@@ -72,7 +72,7 @@ def test_the_app_and_haproxy_are_killed(served: Endpoint) -> None:
 
 
 def test_tritonserver_is_killed(served: Endpoint) -> None:
-    """`/ping` does not answer 200 before all tenants are back, and nothing of the old ones is left."""
+    """`/ping` isn't 200 before all tenants are restored, and nothing of the old ones is left."""
     old, old_memory = served.stubs(), served.shared_memory()
     assert old_memory
     with invoking(served, "pipeline") as statuses:
@@ -129,7 +129,7 @@ def test_the_app_is_killed_in_the_middle_of_a_load(served: Endpoint, gate: Gate)
 
 
 def test_the_app_is_killed_in_the_middle_of_an_unload(served: Endpoint, gate: Gate) -> None:
-    """Nobody was told that it ended, so the tenant is there, or it is not: but then nothing of it is."""
+    """The caller got no response, so the tenant is either loaded or completely gone."""
     url = write_archive(served.models_dir / "half" / "model", {"pipeline": ensemble("a"), "a": word(gate=str(gate))})
     assert served.load("half", url).status == 200
     with ThreadPoolExecutor(2) as threads:
@@ -148,7 +148,7 @@ def test_the_app_is_killed_in_the_middle_of_an_unload(served: Endpoint, gate: Ga
 
 
 def test_a_tenant_that_can_not_be_brought_back(served: Endpoint) -> None:
-    """It is unloaded, as if SageMaker had asked for it; the others are back."""
+    """A tenant that can't be restored is unloaded; the others are restored."""
     url = write_archive(
         served.models_dir / "lost" / "model", {"pipeline": ensemble("good", "bad"), "good": word(), "bad": word()}
     )
@@ -185,7 +185,7 @@ def kill(endpoint: Endpoint, word_of_it: str) -> None:
 
 
 def assert_all_there(endpoint: Endpoint) -> None:
-    """Assert that tenants are listed and answer, those that HAProxy knows even where the app does not."""
+    """Assert that tenants are listed and respond; those in HAProxy's map also without the app."""
     assert {name: endpoint.said(name) for name in SAID} == SAID
     assert set(SAID) <= set(endpoint.names())
     with stopped(endpoint.child("serve.app")):

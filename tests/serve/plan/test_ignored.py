@@ -1,4 +1,4 @@
-"""Variables that are set although they change nothing."""
+"""Warnings about variables that have no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From settings and a repository to what will be started."""
+"""Plans made from settings and a repository."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_range_of_two_is_enough() -> None:
 
 @pytest.mark.parametrize(("value", "namespacing"), [("true", "false"), ("false", "true"), ("", "true")])
 def test_disable_model_namespacing_disables_it(value: str, namespacing: str) -> None:
-    """Stock does the opposite of what the name says."""
+    """The stock image does the opposite of the variable's name."""
     assert flags(plan(DISABLE_MODEL_NAMESPACING=value))["model-namespacing"] == namespacing
 
 

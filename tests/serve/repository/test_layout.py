@@ -1,4 +1,4 @@
-"""The rules for a model directory, and the messages where one breaks them."""
+"""The rules for a model directory, and their error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models are loaded, what is started for each, and the mistakes that are found before."""
+"""Selecting the models to load, counting their processes, and finding mistakes before the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process, and what it leaves behind. As process 1 does, this one becomes the parent of orphans."""
+"""A child process and its leftovers. Like process 1, the test process adopts orphans."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def text_of(path: Path) -> str:
 
 
 def test_what_a_killed_child_leaves_is_killed_and_reaped(tmp_path: Path) -> None:
-    """As the processes of Python models when the kernel kills tritonserver."""
+    """Like the processes of Python models when the kernel kills tritonserver."""
 
     async def check() -> None:
         child = await Process.start(shell('sleep 600 & sleep 600 & echo $! > "$1"; wait', tmp_path / "pid"))
@@ -88,7 +88,7 @@ def test_no_status_of_a_child_is_lost() -> None:
 
 
 def test_orphans_of_others_are_reaped_and_no_status_of_a_child_is(tmp_path: Path) -> None:
-    """As what `docker exec` leaves behind in a session of its own."""
+    """Like a process that `docker exec` leaves behind, in its own session."""
 
     async def check() -> None:
         script = '(setsid sh -c "sleep 0 & echo \\$! > $1; echo \\$\\$ >> $1"); exit 7'

@@ -98,7 +98,7 @@ def test_a_program_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize(("code", "status"), [("exit(7)", 7), ("exit(0)", 1), ("import os; os.abort()", 134)])
 def test_the_status_of_tritonserver_is_ours(caplog: pytest.LogCaptureFixture, code: str, status: int) -> None:
-    """Even an end without an error is one: nobody asked for it."""
+    """An unexpected exit with status 0 is a failure, too."""
     assert supervise(plan_of(program("tritonserver", f"print('last words', flush=True); {code}"))) == status
     assert "last words" in caplog.text
 
@@ -118,7 +118,7 @@ def test_a_line_without_end_is_left_out_and_the_rest_forwarded(capfd: pytest.Cap
 
 
 def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    """The app is told to stop first, then tritonserver; neither can hold up the end for ever."""
+    """The app is stopped first, then tritonserver; neither can block the shutdown forever."""
     deaf = "import signal, pathlib, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {}; time.sleep(60)"
     listening = tmp_path / "listening"
     app = program("app", deaf.format(f"pathlib.Path({str(listening)!r}).touch()"))
@@ -135,7 +135,7 @@ def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """HAProxy says so, is tried five times, and its words stand in the log."""
+    """HAProxy is restarted five times, and its error is in the log."""
     with reserved_environment(make_base_dir(tmp_path, "probe")) as environment:
         port = environment["SAGEMAKER_BIND_TO_PORT"]
         command = [sys.executable, "-m", "http.server", port]

@@ -1,4 +1,4 @@
-"""Loads and unloads that fail halfway, at a step that we choose: nothing is left of them, or the next takes it away.
+"""Loads and unloads that fail at a chosen step leave nothing behind, or the next one removes it.
 
 On a tritonserver of their own, without the app's HTTP in between.
 """
@@ -46,7 +46,7 @@ SOON = 1.0
 
 
 class FailingStore(Store):
-    """Fails at a step, after it was done, for as long as there is a failure."""
+    """Fails after a chosen step, as long as a failure is set."""
 
     step = ""
     failure: BaseException | None = None
@@ -160,7 +160,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_load_that_fails(place: Place, kind: str) -> None:
-    """It has the right name, leaves nothing (see `Place.tenants`), and is no hindrance to the next one."""
+    """A failed load raises the right error, leaves nothing (see `Place.tenants`), and the next one works."""
     step, failure, raised = FAILURES[kind]
 
     async def scenario() -> None:
@@ -194,7 +194,7 @@ def test_a_load_that_is_cancelled(place: Place, gate: Gate) -> None:
 
 
 def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate) -> None:
-    """The second of three layers does not end: it has what the first has left of the time, and the third none."""
+    """The second of three layers never ends: it gets the time that the first left, and the third gets none."""
     models = {
         "top": ensemble("slow"),
         "slow": word(load_gate=str(gate), sagemaker__depends_on="first"),
@@ -212,7 +212,7 @@ def test_the_time_of_a_load_is_that_of_all_its_models(place: Place, gate: Gate) 
 
 @pytest.mark.parametrize("then", ["unload", "load"])
 def test_an_unload_that_fails(place: Place, gate: Gate, threads: ThreadPoolExecutor, then: str) -> None:
-    """The tenant is not loaded, for all that ask; the next unload or load of that name finishes it."""
+    """After a failed unload the tenant is not loaded; the next unload or load of that name finishes it."""
     name = f"finished-by-{then}"
     models = {"pipeline": ensemble("a", "b"), "a": word("a"), "b": word("b", gate=str(gate))}
 
@@ -238,7 +238,7 @@ def test_an_unload_that_fails(place: Place, gate: Gate, threads: ThreadPoolExecu
 
 
 def test_a_process_that_dies_during_the_unload(place: Place, gate: Gate, threads: ThreadPoolExecutor) -> None:
-    """Triton waits for ever for what that process was to answer; the unload does not."""
+    """Triton waits forever for the dead process; the unload doesn't."""
     place.stuck = frozenset({"dying", "dying--part"})
 
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""A shared model that has lost a process makes `/ping` answer 503, and nothing that only looks like it does."""
+"""`/ping` returns 503 if a shared model has lost a process, and only then."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_process_that_has_died(run: Callable[[Scenario], None]) -> None:
 
 
 def test_a_look_that_came_too_early(run: Callable[[Scenario], None]) -> None:
-    """The processes that it did not see are there at the next look: nothing is said in between."""
+    """Processes missed in one look are found in the next: no error in between."""
 
     async def scenario(multi_model: MultiModel) -> None:
         controlled = processes(multi_model)

@@ -48,13 +48,13 @@ def test_missing_memory(status: int, message: str) -> None:
 )
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_callers_mistake_may_have_the_words(status: int, message: str) -> None:
-    """Triton repeats what the caller has written: that must not unload other tenants."""
+    """Triton's errors repeat the caller's words, which must not cause an unload."""
     assert status_of(status, body(message), killed_for_memory=True) == status
 
 
 @pytest.mark.parametrize("message", MEMORY)
 def test_missing_memory_of_a_generate_endpoint(message: str) -> None:
-    """Triton answers 400 there, whatever has failed."""
+    """Generate endpoints return 400 for every failure."""
     assert status_of(400, body(message), generating=True) == 507
 
 

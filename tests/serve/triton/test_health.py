@@ -63,7 +63,7 @@ def test_answered_in_time_while_every_instance_is_busy(probe: RunningServe) -> N
 
 @pytest.mark.parametrize("haproxy", [True, False], ids=["gateway", "app"])
 def test_a_dead_process_of_a_python_model(base_dir: BaseDir, haproxy: bool) -> None:
-    """Triton itself goes on to call the model ready. What is found out must outlive the app."""
+    """Triton still reports the model as ready. The finding must survive a restart of the app."""
     with running_serve(base_dir("probe"), haproxy=haproxy) as serve:
         kill(model_processes(serve)[0])
         await_true(lambda: serve.ping() == 503, "/ping notices")
@@ -77,7 +77,7 @@ def test_a_dead_process_of_a_python_model(base_dir: BaseDir, haproxy: bool) -> N
 
 
 def reason_of(serve: RunningServe) -> str | None:
-    """Return why `/ping` is not 200, which it must never be, or None where nobody listens."""
+    """Return the reason in `/ping`, which must never be 200, or None if nothing listens."""
     try:
         return not_ready(serve)
     except (OSError, HTTPException):
@@ -85,7 +85,7 @@ def reason_of(serve: RunningServe) -> str | None:
 
 
 def test_a_tritonserver_that_hangs(base_dir: BaseDir) -> None:
-    """It may miss a check while it is busy; one that is silent for ten seconds has to be replaced."""
+    """tritonserver may miss a check while it is busy; after ten seconds of silence it counts as dead."""
     with running_serve(base_dir("probe")) as serve:
         tritonserver = child(serve, "tritonserver")
         tritonserver.suspend()

@@ -1,4 +1,4 @@
-"""Which process is of which model, and which models have lost one: with processes that have Triton's command lines."""
+"""Matching processes to models, and finding dead ones, with processes that have Triton's command lines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ours(*models: str) -> list[tuple[str, str]]:
 
 
 def test_processes_of_the_same_name(directory: Path) -> None:
-    """So Triton calls those of one instance on several GPUs."""
+    """Names of the processes of one instance on several GPUs."""
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(stub(directory, "twin-model", "twin-model_0_0"))
@@ -61,7 +61,7 @@ def test_a_model_is_told_by_its_file(directory: Path) -> None:
 
 
 def test_models_whose_processes_have_the_same_name(directory: Path) -> None:
-    """`alike` with an instance group, and `alike_0` without one: neither is killed, or waited for, with the other."""
+    """`alike` with an instance group and `alike_0` without one: killing or awaiting one leaves the other."""
     with stub(directory, "alike", "alike_0_0") as one, stub(directory, "alike_0", "alike_0_0") as other:
         PROCESSES.kill(["alike"])
         PROCESSES.await_end(["alike"])

@@ -1,1 +1,1 @@
-"""From a model directory and a container image to an Amazon SageMaker endpoint, from a workstation."""
+"""Deploy models and a container image to Amazon SageMaker endpoints from a workstation."""

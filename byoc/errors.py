@@ -1,23 +1,23 @@
-"""What can go wrong, as one tree.
+"""The exceptions of byoc, as one tree.
 
     ByocError
-    ├── ConfigurationError    endpoint.yaml or an option holds a value that cannot be right
-    ├── ArchiveError          a directory or an archive cannot become a model archive
-    ├── ImageError            the container image cannot be built, or is not what it should be
-    ├── RegistryError         the image registry refuses or does not answer
-    ├── AwsError              AWS refuses a call, or cannot be reached
-    │   ├── CredentialsError    no credentials, or credentials that have run out
-    │   ├── RegionError         no region, or one that does not fit
-    │   ├── AccessDeniedError   the caller may not do that
-    │   └── NotFoundError       what the call names does not exist
-    ├── OwnershipError        the endpoint exists and was not made by `byoc deploy`
-    ├── DeploymentError       the endpoint failed, was rolled back, or did not get ready in time
-    ├── InvocationError       the endpoint answered a request with an error
-    ├── ContainerError        an endpoint container on this machine cannot start, ended, or is not ready in time
-    └── LoadError             a load generator cannot run, or a request of it was not answered with success
+    ├── ConfigurationError    endpoint.yaml or an option has an invalid value
+    ├── ArchiveError          a directory or file cannot become a model archive
+    ├── ImageError            the container image cannot be built or used
+    ├── RegistryError         the image registry rejects a request or cannot be reached
+    ├── AwsError              AWS rejects a call, or cannot be reached
+    │   ├── CredentialsError    no AWS credentials, or expired ones
+    │   ├── RegionError         no AWS region is set, or the wrong one
+    │   ├── AccessDeniedError   the caller lacks a permission
+    │   └── NotFoundError       something that a call names does not exist
+    ├── OwnershipError        the endpoint exists, but `byoc deploy` did not create it
+    ├── DeploymentError       the endpoint failed, was rolled back, or was not ready in time
+    ├── InvocationError       the endpoint returned an error
+    ├── ContainerError        a container on this machine cannot start, has ended, or was not ready in time
+    └── LoadError             a load generator cannot run, or one of its requests failed
 
-Each is shown as one line on stderr (`byoc: message. remedy`) and ends the program with status 1. Wrong options and
-arguments end it with status 2.
+`byoc` prints each as one line on stderr (`byoc: message. remedy`) and exits with status 1. Invalid options and
+arguments exit with status 2.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ __all__ = [
 
 
 class ByocError(Exception):
-    """A failure the user can act on: `message` says what is wrong and where, `remedy` what to do about it."""
+    """A failure that the user can act on: `message` says what is wrong and where, `remedy` what to do."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        """Take both as sentences; the last full stop may be left out."""
+        """Both are sentences; the final full stop is optional."""
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -60,56 +60,56 @@ class ByocError(Exception):
 
 
 class ConfigurationError(ByocError):
-    """`endpoint.yaml`, or an option that stands for a key of it, holds a value that cannot be right."""
+    """`endpoint.yaml` or an option has an invalid value."""
 
 
 class ArchiveError(ByocError):
-    """A directory or an archive cannot become a model archive."""
+    """A directory or file cannot become a model archive."""
 
 
 class ImageError(ByocError):
-    """The container image cannot be built, or is not what it should be."""
+    """The container image cannot be built or used."""
 
 
 class RegistryError(ByocError):
-    """The image registry refuses or does not answer."""
+    """The image registry rejects a request or cannot be reached."""
 
 
 class AwsError(ByocError):
-    """AWS refuses a call, or cannot be reached."""
+    """AWS rejects a call, or cannot be reached."""
 
 
 class CredentialsError(AwsError):
-    """There are no AWS credentials, or they have run out."""
+    """There are no AWS credentials, or they have expired."""
 
 
 class RegionError(AwsError):
-    """No AWS region is set, or one that does not fit."""
+    """No AWS region is set, or the wrong one."""
 
 
 class AccessDeniedError(AwsError):
-    """The caller may not do what was asked for."""
+    """The caller lacks a permission."""
 
 
 class NotFoundError(AwsError):
-    """What an AWS call names does not exist."""
+    """Something that an AWS call names does not exist."""
 
 
 class OwnershipError(ByocError):
-    """The endpoint exists and was not made by `byoc deploy`."""
+    """The endpoint exists, but `byoc deploy` did not create it."""
 
 
 class DeploymentError(ByocError):
-    """The endpoint failed, was rolled back, or did not get ready in time."""
+    """The endpoint failed, was rolled back, or was not ready in time."""
 
 
 class InvocationError(ByocError):
-    """The endpoint answered a request with an error."""
+    """The endpoint returned an error."""
 
 
 class ContainerError(ByocError):
-    """An endpoint container on this machine cannot start, ended, or is not ready in time."""
+    """An endpoint container on this machine cannot start, has ended, or was not ready in time."""
 
 
 class LoadError(ByocError):
-    """A load generator cannot run, or a request of it was not answered with success."""
+    """A load generator cannot run, or one of its requests failed."""

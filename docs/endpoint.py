@@ -1,4 +1,4 @@
-"""Writes docs/endpoint.md and docs/endpoint.schema.json from the keys in `byoc/specification.py`: `make docs`."""
+"""Writes docs/endpoint.md and docs/endpoint.schema.json from byoc/endpoint/specification.py: `make docs`."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ SCHEMA = Path(__file__).with_suffix(".schema.json")
 HEAD = """\
 # `endpoint.yaml`
 
-<!-- Written by `make docs` from byoc/specification.py. Change the keys there. -->
+<!-- Written by `make docs` from byoc/endpoint/specification.py. Change the keys there. -->
 
-What `byoc deploy` makes. `byoc init` writes one with comments. The names are those of SageMaker's API, in snake case.
-Paths are relative to the file. A key that is unknown, missing or wrong stops `byoc` with one line that names file, line
-and key. Options of `byoc deploy` take the place of the keys of the same name.
+The endpoint that `byoc deploy` creates. `byoc init` writes a file with comments to start from; replace every
+`<FILL IN>` in it. Names are those of SageMaker's API, in snake case. Paths are relative to the file. For an unknown,
+missing or invalid key, `byoc` prints one line that names the file, the line and the key, and exits with status 1.
+Options of `byoc deploy` override the keys of the same name.
 
-[endpoint.schema.json](endpoint.schema.json) is the same as a JSON Schema, for editors: with the YAML language server,
-`# yaml-language-server: $schema=PATH/endpoint.schema.json` in the first line.
+[endpoint.schema.json](endpoint.schema.json) is the same as a JSON Schema for editors. With the YAML language server,
+put `# yaml-language-server: $schema=PATH/endpoint.schema.json` on the first line.
 """
 SECTIONS = (
-    ("At the top", Specification, ""),
+    ("Top level", Specification, ""),
     (
         "`variants`",
         Variant,
-        "A list. Each has the keys below, and those at the top that say what it runs and on what: a variant's own take "
-        "the place of the top's, and its `environment` is added to the top's.",
+        "A list. A variant has the keys below. It can also override the keys of the container and its instances that "
+        "are set at the top level: `image`, `model`, `models`, `model_cache`, `instance_type`, `instance_count`, "
+        "`volume_size_in_gb` and the timeouts. Its `environment` is added to the one at the top level.",
     ),
     ("`async_inference`", AsyncInference, ""),
     ("`data_capture`", DataCapture, ""),
@@ -74,19 +76,19 @@ def _row(name: str, described: dict[str, Any], required: bool) -> str:
 
 
 def _values(described: dict[str, Any]) -> str:
-    """The values that a key takes, in words."""
+    """The values of a key, as text."""
     if "anyOf" in described:
         return " or ".join(_values(choice) for choice in described["anyOf"] if choice.get("type") != "null")
     if "$ref" in described:
         section = re.sub(r"(?<!^)(?=[A-Z])", "_", described["$ref"].rpartition("/")[2]).lower()
-        return "keys, see below" if section != "variant" else "variant"
+        return "keys, see below" if section != "variant" else "variants, see below"
     if "enum" in described:
         return " or ".join(f"`{value}`" for value in described["enum"])
     kinds = {"string": "text", "integer": "whole number", "number": "number", "boolean": "`true` or `false`"}
     if described["type"] == "array":
         return f"list of {_values(described['items'])}"
     if described["type"] == "object":
-        return "names with texts"
+        return "map of name to text"
     return kinds[described["type"]] + _bounds(described)
 
 

@@ -1,1 +1,1 @@
-"""The command line: one module a command group, each a thin layer over functions that Python code can call."""
+"""The command line: one module per command, a thin layer over functions that Python code can call."""

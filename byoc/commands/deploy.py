@@ -1,44 +1,83 @@
-"""`byoc init`, `byoc deploy`, `byoc status`, `byoc delete`: the life of an endpoint."""
+"""`byoc deploy`."""
 
 from __future__ import annotations
 
-import importlib.resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from byoc import aws
 from byoc.commands import terminal
+from byoc.commands.init import DEFAULT_FILE
 from byoc.commands.options import Json, Profile, Region, Timeout, WaitInterval
-from byoc.deployment import delete as deletion
+from byoc.commands.steps import plan_summary, show_plan
 from byoc.deployment import deploy as deployment
-from byoc.deployment.plan import Plan, Step
-from byoc.deployment.wait import Patience
+from byoc.deployment.deploy import Outcome
+from byoc.deployment.wait import WaitPolicy
 from byoc.endpoint import endpoint_file
-from byoc.endpoint.status import status as endpoint_status
-from byoc.errors import ConfigurationError, NotFoundError
+from byoc.errors import ConfigurationError
 
-__all__ = ["register"]
-
-DEFAULT_FILE = Path("endpoint.yaml")
+__all__ = ["deploy"]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to `app`."""
-    for command in (init, deploy, status, delete):
-        app.command()(command)
-
-
-def init(
-    file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_FILE,
+def deploy(
+    file: Annotated[
+        Path | None, typer.Argument(help="Specification of the endpoint. Default: endpoint.yaml, if it exists.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Name of the endpoint.", metavar="NAME")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model directory, model.tar.gz, or s3:// address.", metavar="PATH")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Directory or s3:// prefix of many models.", metavar="PATH")
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Container image in ECR.", metavar="IMAGE")] = None,
+    role: Annotated[str | None, typer.Option(help="Name or ARN of the containers' IAM role.", metavar="ROLE")] = None,
+    instance_type: Annotated[
+        str | None, typer.Option(help="Instance type, such as ml.g5.xlarge.", metavar="TYPE")
+    ] = None,
+    instance_count: Annotated[int | None, typer.Option(help="Initial number of instances.", metavar="N")] = None,
+    upload_to: Annotated[str | None, typer.Option(help="s3:// prefix to upload models to.", metavar="S3_URI")] = None,
+    environment: Annotated[
+        list[str] | None,
+        typer.Option("--environment", "-e", help="Environment variable. Can be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only print what would change. Changes nothing.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until the endpoint is in service.")] = True,
+    timeout: Timeout = WaitPolicy.timeout,
+    interval: WaitInterval = WaitPolicy.interval,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: Json = False,
 ) -> None:
-    """Write a commented endpoint.yaml to begin with."""
-    if file.exists():
-        raise ConfigurationError(f"{file} exists", "Edit it, or name another file.")
-    template = importlib.resources.files("byoc.endpoint").joinpath("endpoint.yaml").read_text("utf-8")
-    file.write_text(template, "utf-8")
-    terminal.result(f"Wrote {file}. Fill in what it marks, then: byoc deploy {file} --plan")
+    """Create or update the endpoint that endpoint.yaml describes, and wait until it is in service.
+
+    Run the same command again to continue after an interruption, or to apply changes. If nothing has changed, it does
+    nothing. Options override the keys of the same name in the file.
+    """
+    options: dict[str, object] = {
+        "endpoint": endpoint, "model": model, "models": models, "image": image, "role": role,
+        "instance_type": instance_type, "instance_count": instance_count, "upload_to": upload_to,
+        "environment": _pairs(environment or [], "--environment"),
+    }  # fmt: skip
+    spec = endpoint_file.load(_file(file, options), options)
+    session = aws.connect(region or spec.region, profile)
+    if plan:
+        show_plan(deployment.plan_only(session, spec), as_json)
+        return
+    policy = WaitPolicy(interval, timeout)
+    _show(deployment.deploy(session, spec, policy, wait=wait, progress=terminal.PROGRESS), as_json)
+
+
+def _file(file: Path | None, options: dict[str, object]) -> Path | None:
+    """The file to read; None if the options have to do."""
+    if file is None and DEFAULT_FILE.exists():
+        return DEFAULT_FILE
+    if file is None and not any(options.values()):
+        remedy = "Create one with `byoc init`, or see `byoc deploy --help`."
+        raise ConfigurationError(f"there is no {DEFAULT_FILE} here", remedy)
+    return file
 
 
 def _pairs(texts: list[str], option: str) -> dict[str, str]:
@@ -49,111 +88,10 @@ def _pairs(texts: list[str], option: str) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def deploy(
-    file: Annotated[
-        Path | None, typer.Argument(help="What the endpoint is to be. Default: endpoint.yaml, if there is one.")
-    ] = None,
-    endpoint: Annotated[str | None, typer.Option(help="Name of the endpoint.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model directory, model.tar.gz, or its s3:// address.")] = None,
-    models: Annotated[str | None, typer.Option(help="Directory or s3:// prefix of many models.")] = None,
-    image: Annotated[str | None, typer.Option(help="Container image in ECR.")] = None,
-    role: Annotated[str | None, typer.Option(help="Name or ARN of the endpoint's role.")] = None,
-    instance_type: Annotated[str | None, typer.Option(help="Machine type, such as ml.g5.xlarge.")] = None,
-    instance_count: Annotated[int | None, typer.Option(help="Number of machines.")] = None,
-    upload_to: Annotated[str | None, typer.Option(help="s3:// address to upload models to.")] = None,
-    environment: Annotated[
-        list[str] | None, typer.Option("--environment", "-e", help="Environment variable.", metavar="NAME=VALUE")
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Only print what would change. Writes nothing.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until the endpoint serves.")] = True,
-    timeout: Timeout = Patience.timeout,
-    interval: WaitInterval = Patience.interval,
-    region: Region = None,
-    profile: Profile = None,
-    as_json: Json = False,
-) -> None:
-    """Make an endpoint what endpoint.yaml says, and wait until it serves.
-
-    The same command again changes nothing, goes on where it was interrupted, or updates what is not as the file says.
-    Options take the place of the file's keys of the same name.
-    """
-    options: dict[str, Any] = {
-        "endpoint": endpoint, "model": model, "models": models, "image": image, "role": role,
-        "instance_type": instance_type, "instance_count": instance_count, "upload_to": upload_to,
-        "environment": _pairs(environment or [], "--environment"),
-    }  # fmt: skip
-    if file is None and DEFAULT_FILE.exists():
-        file = DEFAULT_FILE
-    if file is None and not any(options.values()):
-        raise ConfigurationError(
-            f"there is no {DEFAULT_FILE} here", "`byoc init` writes one; or see `byoc deploy --help`."
-        )
-    spec = endpoint_file.load(file, options)
-    session = aws.connect(region or spec.region, profile)
-    if plan:
-        _show_plan(deployment.plan_only(session, spec), as_json)
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if as_json:
+        terminal.print_json({**plan_summary(outcome.plan), "status": outcome.status})
         return
-    outcome = deployment.deploy(session, spec, Patience(interval, timeout), wait=wait)
-    if as_json:
-        terminal.print_json({**_plan_summary(outcome.plan), "status": outcome.status})
-        return
-    changed = "" if outcome.plan.steps() else ", as it was"
-    terminal.result(f"{spec.endpoint} is {outcome.status}{changed}. Try: byoc invoke {spec.endpoint} FILE")
-
-
-def _plan_summary(plan: Plan) -> dict[str, object]:
-    return {"endpoint": plan.desired.endpoint, "steps": [step.summary() for step in plan.steps()]}
-
-
-def _show_plan(plan: Plan, as_json: bool) -> None:
-    if as_json:
-        terminal.print_json(_plan_summary(plan))
-    elif not plan.steps():
-        terminal.result(f"{plan.desired.endpoint}: nothing to do")
-    else:
-        _show_steps(plan.steps())
-
-
-def _show_steps(steps: tuple[Step, ...]) -> None:
-    for step in steps:
-        terminal.result(str(step))
-
-
-def status(
-    endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")],
-    region: Region = None,
-    profile: Profile = None,
-    as_json: Json = False,
-) -> None:
-    """Show how an endpoint is: its state, its variants with instances and weights, image, model and scaling."""
-    found = endpoint_status(aws.connect(region, profile), endpoint)
-    if as_json:
-        terminal.print_json(found.summary())
-    else:
-        terminal.result(str(found))
-
-
-def delete(
-    endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")],
-    upload_to: Annotated[
-        str | None, typer.Option(help="Where models were uploaded to, if nothing else of the deployment is left.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    timeout: Timeout = Patience.timeout,
-    interval: WaitInterval = Patience.interval,
-    region: Region = None,
-    profile: Profile = None,
-) -> None:
-    """Delete an endpoint, with all that `byoc deploy` made for it and nothing else.
-
-    Shows what that is, and asks. Images, roles, buckets and logs stay.
-    """
-    session = aws.connect(region, profile)
-    planned = deletion.plan_deletion(session, endpoint, upload_to)
-    if not planned.steps():
-        raise NotFoundError(f"There is no deployment {endpoint!r} in {session.region}", "Nothing was deleted.")
-    _show_steps(planned.steps())
-    if not yes:
-        typer.confirm("Delete all of this?", abort=True, err=True)
-    deletion.delete(session, planned, Patience(interval, timeout))
-    terminal.result(f"Deleted {endpoint}.")
+    name = outcome.plan.desired.endpoint
+    unchanged = "" if outcome.plan.steps() else " (unchanged)"
+    terminal.result(f"{name} is {outcome.status}{unchanged}. Try: byoc invoke {name} FILE")

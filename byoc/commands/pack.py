@@ -12,12 +12,7 @@ from byoc.commands import terminal
 from byoc.commands.options import Json
 from serve.repository import find_models
 
-__all__ = ["register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to `app`."""
-    app.command()(pack)
+__all__ = ["pack"]
 
 
 def pack(
@@ -26,36 +21,41 @@ def pack(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Archive to write; with --multi-model, the directory for the archives."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Archive to write; with --multi-model, the directory for the archives.",
+            metavar="PATH",
+        ),
     ] = None,
     default_model: Annotated[
-        str | None, typer.Option("--default-model", help="The model that /invocations goes to, if there are several.")
+        str | None,
+        typer.Option("--default-model", help="The model that /invocations runs, if there are several.", metavar="NAME"),
     ] = None,
     load_model: Annotated[
         list[str] | None,
         typer.Option(
             "--load-model",
-            help="Another model that the endpoint loads (SAGEMAKER_TRITON_LOAD_MODELS). Repeatable.",
+            help="Model to load (SAGEMAKER_TRITON_LOAD_MODELS) besides the default model and the models that it calls, "
+            "which are always loaded. Can be repeated.",
             metavar="NAME",
         ),
     ] = None,
-    multi_model: Annotated[
-        bool, typer.Option("--multi-model", help="Write one archive for each sub-directory.")
-    ] = False,
+    multi_model: Annotated[bool, typer.Option("--multi-model", help="Write one archive per sub-directory.")] = False,
     shared_models: Annotated[
         list[str] | None,
         typer.Option(
             "--shared-models",
-            help="With --multi-model: a model that the image shares, or a directory of such models. Repeatable. "
-            "Without it, a call to a model that is not in the archive is a warning.",
+            help="With --multi-model: a shared model of the image, or a directory of shared models. Can be repeated. "
+            "Without it, a call to a model outside the archive is only a warning.",
             metavar="NAME|DIRECTORY",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Pack a model directory into the model.tar.gz that SageMaker takes.
+    """Pack a model directory into a model.tar.gz for SageMaker.
 
-    The same directory always gives the same archive, and what the container would refuse to load is refused here.
+    The same directory always gives the same archive. A model that the container would not load is not packed.
     """
     if multi_model:
         endpoint = archive.MultiModel(_names(shared_models) if shared_models else None)
@@ -65,7 +65,7 @@ def pack(
         packed = (archive.pack(directory, output or Path("model.tar.gz"), single),)
     for one in packed:
         for warning in one.warnings:
-            terminal.note(f"warning: {one.path}: {warning}")
+            terminal.PROGRESS.note(f"warning: {one.path}: {warning}")
     if as_json:
         terminal.print_json([one.summary() for one in packed])
         return
@@ -74,7 +74,7 @@ def pack(
 
 
 def _names(shared_models: list[str]) -> frozenset[str]:
-    """The names of shared models; an argument that is a directory stands for the models in it."""
+    """The names of shared models. A directory adds every model in it."""
     return frozenset(
         name for given in shared_models for name in (find_models(Path(given)) if Path(given).is_dir() else (given,))
     )

@@ -1,1 +1,1 @@
-"""Deployments: what an endpoint is to be, what there is, what has to be done about the difference, and doing it."""
+"""Deployments: the desired state, the existing state, the plan from one to the other, and carrying it out."""

@@ -1,15 +1,18 @@
-"""`byoc delete`: all that `byoc deploy` made for an endpoint, and only that."""
+"""`byoc delete`: deleting everything that `byoc deploy` created for an endpoint, and nothing else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from byoc.aws import Aws
+from byoc.aws.s3 import abort_uploads, objects_if_any, remove, split_uri, unfinished_uploads
 from byoc.deployment.plan import Step, StoredObject
 from byoc.deployment.state import Existing, existing
-from byoc.deployment.storage import abort_uploads, location_of, objects_if_any, remove, split_uri, unfinished_uploads
-from byoc.deployment.wait import Patience, settled
+from byoc.deployment.storage import location_of
+from byoc.deployment.wait import WaitPolicy, settled
 from byoc.endpoint import scaling
+from byoc.endpoint.description import variant_names
+from byoc.progress import SILENT, Progress
 
 __all__ = ["Deletion", "delete", "plan_deletion"]
 
@@ -21,9 +24,9 @@ class Deletion:
     Attributes:
         name: the endpoint's name.
         existing: the endpoint, its configurations and its models.
-        scaled: its variants that are scaled.
+        scaled: its scaled variants.
         objects: its archives in S3.
-        unfinished: bucket and prefix of places with uploads that were killed midway.
+        unfinished: bucket and prefix of every place with interrupted uploads.
     """
 
     name: str
@@ -45,19 +48,18 @@ class Deletion:
 
 
 def plan_deletion(aws: Aws, endpoint: str, upload_to: str | None = None) -> Deletion:
-    """What there is to delete. Calls nothing that writes.
+    """What there is to delete. Changes nothing.
 
     Args:
         aws: the session.
         endpoint: the endpoint's name.
-        upload_to: where archives were uploaded to. Default: wherever the tags of what there is say, and if there is
-            nothing, the default place.
+        upload_to: where archives were uploaded to. Default: the places named in the tags of the remaining resources;
+            without any, the default place.
 
     Raises:
-        OwnershipError: the endpoint exists, and `byoc deploy` did not make it.
+        OwnershipError: the endpoint exists, but `byoc deploy` did not create it.
     """
     found = existing(aws, endpoint)
-    variants = [one["VariantName"] for one in found.endpoint.get("ProductionVariants", [])] if found.endpoint else []
     places = {split_uri(place) for place in found.uploaded_to}
     if upload_to is not None or not places:
         location = location_of(aws, endpoint, upload_to)
@@ -65,7 +67,7 @@ def plan_deletion(aws: Aws, endpoint: str, upload_to: str | None = None) -> Dele
     return Deletion(
         endpoint,
         found,
-        scaled=tuple(scaling.current(aws, endpoint, variants)),
+        scaled=tuple(scaling.current(aws, endpoint, variant_names(found.endpoint))),
         objects=tuple(
             (bucket, key) for bucket, prefix in sorted(places) for key, _ in objects_if_any(aws, bucket, prefix)
         ),
@@ -73,17 +75,20 @@ def plan_deletion(aws: Aws, endpoint: str, upload_to: str | None = None) -> Dele
     )
 
 
-def delete(aws: Aws, planned: Deletion, patience: Patience) -> None:
-    """Delete it. Raises DeploymentError if the endpoint takes longer than `patience` allows.
+def delete(aws: Aws, planned: Deletion, policy: WaitPolicy, *, progress: Progress = SILENT) -> None:
+    """Carry out a deletion.
 
-    What is in progress with the endpoint has to end first: SageMaker refuses to delete it until then. Models go last:
-    their tags say where the archives are, should this be interrupted.
+    Waits first for any operation in progress, because SageMaker would reject the deletion until then. Models are
+    deleted last: if this is interrupted, their tags say where the archives are.
+
+    Raises:
+        DeploymentError: the endpoint took longer than `policy.timeout`.
     """
     for variant in planned.scaled:
         scaling.unscale(aws, planned.name, variant)
-    if planned.existing.endpoint and settled(aws, planned.name, patience):
+    if planned.existing.endpoint and settled(aws, planned.name, policy, progress):
         aws.sagemaker.delete_endpoint(EndpointName=planned.name)
-        settled(aws, planned.name, patience)
+        settled(aws, planned.name, policy, progress)
     for config in sorted(planned.existing.configs):
         aws.sagemaker.delete_endpoint_config(EndpointConfigName=config)
     for bucket in sorted({bucket for bucket, _ in planned.objects}):

@@ -1,4 +1,4 @@
-"""The difference between what is to be and what there is. Pure: from values, to a value that can be shown."""
+"""The plan that leads from the existing to the desired state. Pure: calls nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from byoc.deployment.resources import Desired, Request
-from byoc.deployment.state import IN_PROGRESS, Existing
+from byoc.deployment.state import Existing
 from byoc.deployment.storage import Upload
+from byoc.endpoint.description import IN_PROGRESS
 
 __all__ = ["EndpointAction", "Plan", "Step", "StoredObject", "make_plan"]
 
@@ -17,7 +18,7 @@ StoredObject = tuple[str, str]  # bucket, key
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that a deployment would do, for people and scripts to read."""
+    """One step of a plan, as it is printed."""
 
     action: str
     what: str
@@ -29,27 +30,27 @@ class Step:
         return f"{self.action:8} {self.what:24} {self.name}{f'  ({self.remark})' if self.remark else ''}"
 
     def summary(self) -> dict[str, str]:
-        """The step in JSON's types."""
+        """The step in JSON types."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done, in this order.
+    """What to do, in this order.
 
     Attributes:
-        desired: what is to be.
-        wait_first: something is in progress with the endpoint, and has to end before it can be changed.
-        uploads: archives that S3 does not have.
+        desired: the desired state.
+        wait_first: an operation on the endpoint is in progress, and has to end first.
+        uploads: archives that are not in S3.
         models: models to create.
-        config: the endpoint configuration to create, if it is not there.
-        unscale: variants that are scaled, and go.
+        config: the endpoint configuration to create; None if it exists.
+        unscale: scaled variants that are removed.
         endpoint: what happens to the endpoint. A failed one can only be replaced.
-        retain_instance_counts: a variant is scaled: the update keeps the instances it has by now.
-        tags: tags to put on an endpoint that stays.
-        obsolete_configs: configurations, models and objects of this deployment that nothing needs once it is done.
-        obsolete_models: see there.
-        obsolete_objects: see there.
+        retain_instance_counts: a variant is scaled, so the update keeps the current number of instances.
+        tags: tags to add to an existing endpoint.
+        obsolete_configs: configurations of this deployment that are no longer needed afterwards.
+        obsolete_models: models that are no longer needed.
+        obsolete_objects: objects in S3 that are no longer needed.
     """
 
     desired: Desired
@@ -66,9 +67,9 @@ class Plan:
     obsolete_objects: tuple[StoredObject, ...]
 
     def steps(self) -> tuple[Step, ...]:
-        """What would be done, in order; nothing if all is as it should be."""
+        """The steps, in order; empty if there is nothing to do."""
         name = self.desired.endpoint
-        wait = [Step("wait", "endpoint", name, "something is in progress")] if self.wait_first else []
+        wait = [Step("wait", "endpoint", name, "an operation is in progress")] if self.wait_first else []
         uploads = [Step("upload", "archive", one.uri, f"{one.archive.size:,} bytes") for one in self.uploads]
         models = [Step("create", "model", str(one["ModelName"])) for one in self.models]
         config = [Step("create", "endpoint configuration", self.desired.config_name)] if self.config else []
@@ -89,15 +90,15 @@ def make_plan(
     stored: frozenset[StoredObject],
     scaled: frozenset[str],
 ) -> Plan:
-    """What has to be done to get from `existing` to `desired`.
+    """The plan that leads from `existing` to `desired`.
 
     Args:
-        desired: what is to be.
-        existing: what there is.
-        uploads: every archive that has to lie in S3.
-        present: the objects of `uploads` that are there already, with the right content.
-        stored: all objects that the deployment has in S3.
-        scaled: names of the endpoint's variants that are scaled.
+        desired: the desired state.
+        existing: the existing state.
+        uploads: every archive that has to be in S3.
+        present: the objects of `uploads` that are there already, with the same content.
+        stored: all objects of the deployment in S3.
+        scaled: the names of the endpoint's scaled variants.
     """
     needed = frozenset((one.bucket, one.key) for one in uploads)
     variants = {variant["VariantName"] for variant in desired.config["ProductionVariants"]}
@@ -119,7 +120,7 @@ def make_plan(
 
 
 def _endpoint_action(desired: Desired, existing: Existing) -> EndpointAction:
-    """What happens to the endpoint, once whatever is in progress has ended well."""
+    """What happens to the endpoint, assuming that an operation in progress succeeds."""
     if existing.status in (None, "Deleting"):
         return "create"
     if existing.status == "Failed":

@@ -1,39 +1,31 @@
-"""From a specification to a plan: looks up what it names, packs the models, compares with what there is."""
+"""From a specification to a plan: looks up what it names, packs the models, and compares with what exists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from byoc.archive import SingleModel
 from byoc.aws import Aws
-from byoc.deployment.inputs import (
-    DEFAULT_MODEL_VARIABLE,
-    ModelData,
-    local_model_data,
-    pinned_image,
-    remote_model_data,
-)
+from byoc.aws.s3 import objects_if_any, split_uri
+from byoc.deployment.inputs import ModelData, local_model_data, pinned_image, remote_model_data, single_model
 from byoc.deployment.plan import Plan, StoredObject, make_plan
 from byoc.deployment.resources import desired
 from byoc.deployment.state import Existing, multi_model_prefix
-from byoc.deployment.storage import (
-    Location,
-    check_bucket,
-    is_there,
-    location_of,
-    objects_if_any,
-    split_uri,
-)
+from byoc.deployment.storage import Location, are_uploaded, check_bucket, location_of
 from byoc.endpoint import scaling
+from byoc.endpoint.description import variant_names
 from byoc.endpoint.specification import Specification, Variant
 
 __all__ = ["prepare"]
 
 
 def prepare(aws: Aws, spec: Specification, found: Existing, scratch: Path) -> Plan:
-    """The plan that leads from `found` to `spec`. Only reads, and packs the archives to upload into `scratch`.
+    """The plan that leads from `found` to `spec`. Changes nothing in AWS; packs the archives to upload into `scratch`.
 
-    Raises ByocError for what would fail for sure: a missing bucket, role, image, model, or one that cannot be served.
+    Raises:
+        ByocError: the deployment would certainly fail: the bucket, role, image or model does not exist, or `serve`
+            would not load the model.
     """
     variants = spec.resolved()
     location = location_of(aws, spec.endpoint, spec.upload_to)
@@ -47,8 +39,8 @@ def prepare(aws: Aws, spec: Specification, found: Existing, scratch: Path) -> Pl
         f"{location.bucket}/{location.prefix}",
     )
     uploads = tuple({one.uri: one for entry in data.values() for one in entry.uploads}.values())
-    there = zip(uploads, is_there(aws, uploads), strict=True)
-    present = frozenset((one.bucket, one.key) for one, is_present in there if is_present)
+    uploaded = zip(uploads, are_uploaded(aws, uploads), strict=True)
+    present = frozenset((one.bucket, one.key) for one, is_uploaded in uploaded if is_uploaded)
     stored = frozenset(_stored(aws, found, location if uploads else None)) - set(_referenced(data))
     return make_plan(wanted, found, uploads, present, stored, _scaled(aws, found))
 
@@ -56,12 +48,12 @@ def prepare(aws: Aws, spec: Specification, found: Existing, scratch: Path) -> Pl
 def _model_data(
     aws: Aws, variants: Iterable[Variant], location: Location, found: Existing, scratch: Path
 ) -> dict[str, ModelData]:
-    """Variant name → model data. The same model of several variants is packed once."""
-    by_source: dict[tuple[str | None, str | None, str | None], ModelData] = {}
+    """Variant name → model data. A model that several variants share is packed once."""
+    by_source: dict[tuple[str | None, str | None, SingleModel], ModelData] = {}
     config = found.config_name if found.config_name in found.configs else None
     data = {}
     for index, variant in enumerate(variants):
-        key = (variant.model, variant.models, variant.environment.get(DEFAULT_MODEL_VARIABLE))
+        key = (variant.model, variant.models, single_model(variant.environment))
         if key not in by_source:
             remote = remote_model_data(variant, aws)
             if remote is None:
@@ -75,7 +67,7 @@ def _model_data(
 
 
 def _stored(aws: Aws, found: Existing, location: Location | None) -> Iterable[StoredObject]:
-    """All objects of the deployment, where it uploads to now and where it did before."""
+    """All objects of the deployment, in the current and in earlier upload locations."""
     places = {split_uri(place) for place in found.uploaded_to}
     if location:
         places.add((location.bucket, location.prefix))
@@ -84,13 +76,12 @@ def _stored(aws: Aws, found: Existing, location: Location | None) -> Iterable[St
 
 
 def _referenced(data: dict[str, ModelData]) -> Iterable[StoredObject]:
-    """Objects that a variant names itself."""
+    """Objects that a variant refers to directly."""
     return (split_uri(entry.url) for entry in data.values() if not entry.uploads)
 
 
 def _scaled(aws: Aws, found: Existing) -> frozenset[str]:
-    """The names of the endpoint's variants that are scaled."""
+    """The names of the endpoint's scaled variants."""
     if found.endpoint is None:
         return frozenset()
-    variants = [variant["VariantName"] for variant in found.endpoint.get("ProductionVariants", [])]
-    return frozenset(scaling.current(aws, found.endpoint["EndpointName"], variants))
+    return frozenset(scaling.current(aws, found.endpoint["EndpointName"], variant_names(found.endpoint)))

@@ -1,7 +1,7 @@
-"""The SageMaker resources of a deployment, as the requests that make them. Pure: nothing here calls AWS.
+"""The SageMaker resources of a deployment, as the requests that create them. Pure: calls nothing.
 
-Models and configurations are named by their content, `ENDPOINT-DIGEST`: the same specification always means the same
-names, so there is nothing to remember between two runs, and nothing that exists is ever changed.
+Models and configurations are named by their content, `ENDPOINT-DIGEST`. The same specification always leads to the same
+names, so no state is kept between runs, and an existing resource never changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Request = dict[str, Any]
 
 @dataclass(frozen=True)
 class Desired:
-    """What is to exist.
+    """The desired state.
 
     Attributes:
         endpoint: the endpoint's name.
@@ -60,11 +60,11 @@ def desired(
     """The resources of `spec`.
 
     Args:
-        spec: what the endpoint is to be.
+        spec: the specification of the endpoint.
         role_arn: the ARN of its role.
         images: variant name → image by digest.
         data: variant name → model data.
-        upload_to: `bucket/prefix` of the deployment's objects, to find them again when it is deleted.
+        upload_to: `bucket/prefix` of the deployment's objects. It becomes a tag, so that `byoc delete` finds them.
     """
     tags = {OWNER_TAG: spec.endpoint, UPLOAD_TAG: upload_to, **spec.tags}
     models = {}
@@ -78,18 +78,18 @@ def desired(
 
 
 def tag_list(tags: Mapping[str, str]) -> list[TagTypeDef]:
-    """Tags as requests have them."""
+    """Tags in the form that SageMaker's requests use."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def is_resource_name(endpoint: str, name: str) -> bool:
-    """Tell whether `name` is one that a model or configuration of `endpoint` gets."""
+    """Tell whether a model or configuration of `endpoint` can have this name."""
     suffix = name.removeprefix(f"{endpoint}-")
     return suffix != name and len(suffix) == _DIGEST_LENGTH and set(suffix) <= set("0123456789abcdef")
 
 
 def _named(key: str, endpoint: str, body: Request, tags: Mapping[str, str], fingerprint: str = "") -> Request:
-    """`body` as a request with tags and the name that its content gives it."""
+    """`body` as a request, with its tags and a name derived from its content."""
     content = json.dumps([body, fingerprint], sort_keys=True).encode()
     name = f"{endpoint}-{hashlib.sha256(content).hexdigest()[:_DIGEST_LENGTH]}"
     return {key: name, **body, "Tags": tag_list(tags)}
@@ -107,7 +107,7 @@ def _model(spec: Specification, variant: Variant, role_arn: str, image: str, dat
 
 
 def _model_source(variant: Variant, data: ModelData) -> Request:
-    """How the container gets its model: an archive, a prefix of archives, or a prefix of plain files."""
+    """The container's model: an archive, a prefix of archives, or a prefix of uncompressed files."""
     if variant.models is not None:
         cache = variant.model_cache and {"ModelCacheSetting": variant.model_cache}
         return _without_none(Mode="MultiModel", ModelDataUrl=data.url, MultiModelConfig=cache)
@@ -165,5 +165,5 @@ def _capture(keys: DataCapture) -> Request:
 
 
 def _without_none(**members: object) -> Request:
-    """The members of a request that are set: SageMaker tells an absent member from an empty one."""
+    """The members of a request that are set. SageMaker distinguishes a missing member from an empty one."""
     return {name: value for name, value in members.items() if value is not None}

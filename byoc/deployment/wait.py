@@ -1,4 +1,4 @@
-"""Waiting for an endpoint, with its state shown, and what a failure was about."""
+"""Waiting for an endpoint, and explaining its failures."""
 
 from __future__ import annotations
 
@@ -9,60 +9,58 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from byoc.aws import Aws, explain
-from byoc.commands import terminal
-from byoc.deployment.state import IN_PROGRESS, describe_endpoint
 from byoc.endpoint.container_logs import tail
+from byoc.endpoint.description import IN_PROGRESS, describe_endpoint
 from byoc.errors import DeploymentError
+from byoc.progress import Progress, Waiting
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeEndpointOutputTypeDef
 
-__all__ = ["Patience", "explain_failure", "settled"]
+__all__ = ["WaitPolicy", "explain_failure", "settled"]
 
 _LOG_LINES = 20
-_GOES_ON = "It goes on in AWS: the same command waits for it again."
+_CONTINUES = "It continues in AWS: run the same command to wait for it again."
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How often the endpoint is looked at, and for how long: both in seconds."""
+class WaitPolicy:
+    """How often to poll the endpoint, and for how long, in seconds."""
 
     interval: float = 5.0
     timeout: float = 3600.0
 
 
-def settled(aws: Aws, endpoint: str, patience: Patience) -> DescribeEndpointOutputTypeDef | None:
-    """The endpoint once nothing is in progress with it; None once it is gone.
+def settled(aws: Aws, endpoint: str, policy: WaitPolicy, progress: Progress) -> DescribeEndpointOutputTypeDef | None:
+    """Wait until nothing is in progress on the endpoint, and return its description; None if it is gone.
 
     Raises:
-        DeploymentError: it took longer than `patience` allows. What is in progress goes on.
+        DeploymentError: it took longer than `policy.timeout`. The operation continues in AWS.
     """
     try:
-        with terminal.waiting(f"{endpoint}: waiting") as line:
-            return _settled(aws, endpoint, patience, line)
+        with progress.waiting(f"{endpoint}: waiting") as waiting:
+            return _settled(aws, endpoint, policy, waiting)
     except KeyboardInterrupt:
-        terminal.note(f"Interrupted. {_GOES_ON}")
+        progress.note(f"Interrupted. {_CONTINUES}")
         raise
 
 
-def _settled(
-    aws: Aws, endpoint: str, patience: Patience, line: terminal.Waiting
-) -> DescribeEndpointOutputTypeDef | None:
+def _settled(aws: Aws, endpoint: str, policy: WaitPolicy, waiting: Waiting) -> DescribeEndpointOutputTypeDef | None:
     began = time.monotonic()
     while True:
         described = describe_endpoint(aws, endpoint)
         if described is None or described["EndpointStatus"] not in IN_PROGRESS:
             return described
         elapsed = time.monotonic() - began
-        line.show(f"{endpoint}: {_progress(described)}", elapsed)
-        if elapsed > patience.timeout:
-            message = f"{endpoint} is still {described['EndpointStatus']} after {int(patience.timeout)} s"
-            raise DeploymentError(message, _GOES_ON)
-        time.sleep(patience.interval)
+        waiting.show(f"{endpoint}: {_state(described)}", elapsed)
+        if elapsed > policy.timeout:
+            message = f"{endpoint} is still {described['EndpointStatus']} after {int(policy.timeout)} s"
+            raise DeploymentError(message, _CONTINUES)
+        time.sleep(policy.interval)
 
 
-def _progress(described: DescribeEndpointOutputTypeDef) -> str:
-    """The endpoint's state, and what SageMaker tells of its variants."""
+def _state(described: DescribeEndpointOutputTypeDef) -> str:
+    """The endpoint's status, and the phases of its variants."""
     phases = [
         f"{variant['VariantName']} {phase['Status']}"
         for variant in described.get("ProductionVariants", [])
@@ -72,15 +70,15 @@ def _progress(described: DescribeEndpointOutputTypeDef) -> str:
 
 
 def explain_failure(aws: Aws, endpoint: str, message: str, reason: str | None) -> DeploymentError:
-    """The error for a failed endpoint: SageMaker's reason, and the last lines of the containers' log."""
-    why = f": {reason.rstrip('.')}" if reason else ""
-    return DeploymentError(f"{message}{why}.\nThe last lines of the container's log:\n{_last_lines(aws, endpoint)}")
+    """The error for a failed endpoint: SageMaker's reason, and the end of the containers' log."""
+    suffix = f": {reason.rstrip('.')}" if reason else ""
+    return DeploymentError(f"{message}{suffix}.\nThe last lines of the container's log:\n{_last_lines(aws, endpoint)}")
 
 
 def _last_lines(aws: Aws, endpoint: str) -> str:
-    """The end of the log. That it cannot be read must not hide why the endpoint failed."""
+    """The end of the log. An error of CloudWatch must not hide why the endpoint failed."""
     try:
         lines = tail(aws, endpoint, _LOG_LINES)
     except (BotoCoreError, ClientError) as error:
-        return f"  (it cannot be read: {explain(error)})"
+        return f"  (the log cannot be read: {explain(error)})"
     return "\n".join(f"  {line}" for line in lines) or "  (none: the container did not start, or wrote nothing)"

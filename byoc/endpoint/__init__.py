@@ -1,1 +1,1 @@
-"""One endpoint: what it is to be, how it is, and asking it."""
+"""One endpoint: its specification, its status, its logs, its scaling, and invoking it."""

@@ -1,17 +1,20 @@
-"""What an endpoint's containers wrote, from CloudWatch Logs."""
+"""The output of an endpoint's containers, from CloudWatch Logs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from byoc.aws import Aws, error_code
 from byoc.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
 __all__ = ["LogEvent", "follow", "log_group", "since", "tail"]
 
@@ -20,7 +23,7 @@ _STREAMS = 10
 
 @dataclass(frozen=True)
 class LogEvent:
-    """One line of a container: when (milliseconds since the epoch), which stream (`VARIANT/INSTANCE`), what."""
+    """One log line: its time (milliseconds since the epoch), its stream (`VARIANT/INSTANCE`), its text."""
 
     timestamp: int
     stream: str
@@ -33,12 +36,12 @@ class LogEvent:
 
 
 def log_group(endpoint: str) -> str:
-    """The name of the log group that SageMaker gives an endpoint's containers."""
+    """The name of the log group that SageMaker creates for an endpoint."""
     return f"/aws/sagemaker/Endpoints/{endpoint}"
 
 
 def tail(aws: Aws, endpoint: str, lines: int) -> list[LogEvent]:
-    """The last `lines` lines of all containers, oldest first; none if they have not written any."""
+    """The last `lines` lines of all containers, oldest first; empty if there are no logs."""
     group, events = log_group(endpoint), []
     try:
         streams = aws.logs.describe_log_streams(
@@ -57,35 +60,43 @@ def tail(aws: Aws, endpoint: str, lines: int) -> list[LogEvent]:
 
 
 def since(aws: Aws, endpoint: str, start: int) -> Iterator[LogEvent]:
-    """All lines from `start` (milliseconds since the epoch) on, oldest first; raises NotFoundError."""
+    """All lines since `start` (milliseconds since the epoch), oldest first.
+
+    Raises:
+        NotFoundError: the endpoint has no logs.
+    """
     for event in _events(aws, endpoint, start):
-        yield _line(event)
+        yield _log_event(event)
 
 
 def follow(aws: Aws, endpoint: str, start: int, interval: float) -> Iterator[LogEvent]:
-    """All lines from `start` on, then each new one, asking every `interval` seconds; without end; NotFoundError."""
+    """All lines since `start`, then new lines as they arrive, polling every `interval` seconds. Never ends.
+
+    Raises:
+        NotFoundError: the endpoint has no logs.
+    """
     seen: dict[str, int] = {}
     while True:
         for event in _events(aws, endpoint, start):
             if event["eventId"] not in seen:
                 seen[event["eventId"]] = event["timestamp"]
-                yield _line(event)
+                yield _log_event(event)
         start = max([start, *seen.values()])
-        seen = {identity: moment for identity, moment in seen.items() if moment >= start}
+        seen = {event_id: timestamp for event_id, timestamp in seen.items() if timestamp >= start}
         time.sleep(interval)
 
 
-def _line(event: Mapping[str, Any]) -> LogEvent:
+def _log_event(event: FilteredLogEventTypeDef) -> LogEvent:
     return LogEvent(event["timestamp"], event["logStreamName"], event["message"].rstrip())
 
 
-def _events(aws: Aws, endpoint: str, start: int) -> list[Mapping[str, Any]]:
+def _events(aws: Aws, endpoint: str, start: int) -> list[FilteredLogEventTypeDef]:
     pages = aws.logs.get_paginator("filter_log_events").paginate(logGroupName=log_group(endpoint), startTime=start)
     try:
         events = [event for page in pages for event in page["events"]]
     except ClientError as error:
         if error_code(error) != "ResourceNotFoundException":
             raise
-        remedy = "Containers that have not started have not written any; `byoc status` tells how far they are."
+        remedy = "Containers log nothing before they start; `byoc status` shows the endpoint's state."
         raise NotFoundError(f"There are no logs of an endpoint {endpoint!r} in {aws.region}", remedy) from error
     return sorted(events, key=lambda event: event["timestamp"])

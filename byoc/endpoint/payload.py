@@ -1,6 +1,6 @@
-"""Request bodies from files, and answers for people: content types, KServe requests, tensors.
+"""Request bodies from files, and responses as text or arrays: content types, KServe requests, tensors.
 
-NumPy and tritonclient are imported where they are needed: most commands are faster without them.
+NumPy and tritonclient are imported only where they are needed, because most commands do not use them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from byoc.errors import ConfigurationError, InvocationError
 from serve import sagemaker
@@ -44,17 +44,21 @@ class Payload:
     content_type: str
 
 
-def from_file(name: str, stdin: io.BufferedIOBase, content_type: str | None = None) -> Payload:
-    """The body in file `name`, or for `-` in `stdin`; raises ConfigurationError if it cannot be read."""
+def from_file(name: str, stdin: BinaryIO, content_type: str | None = None) -> Payload:
+    """The body in file `name`; `-` reads `stdin`.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
     try:
         body = stdin.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"{name} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{name} cannot be read: {error.strerror}", "Check the path.") from error
     return Payload(body, content_type or guess_content_type(name, body))
 
 
 def guess_content_type(name: str, body: bytes) -> str:
-    """The media type by the file's suffix, else by its content."""
+    """The media type of a file, from its suffix or else from its content."""
     suffix = Path(name).suffix.lower()
     guess = _SUFFIXES.get(suffix) or mimetypes.guess_type(f"file{suffix}")[0]
     if guess:
@@ -71,13 +75,13 @@ def as_kserve(
     """A KServe v2 inference request with one input tensor.
 
     Args:
-        payload: a `.npy` file gives its array; anything else is one BYTES element, as image models take it.
-        form: `json` is KServe's JSON; `binary` JSON with the tensor's bytes after it.
+        payload: a `.npy` file becomes its array; any other file becomes one BYTES element, as image models expect.
+        form: `json` is KServe JSON; `binary` is JSON followed by the tensor's bytes.
         input_name: the name of the model's input.
         shape: the tensor's shape. Default: the array's; for BYTES (1, 1), a batch of one.
 
     Raises:
-        ConfigurationError: the payload is no array that a tensor can have, or JSON cannot carry it.
+        ConfigurationError: the array has an unsupported type or shape, or JSON cannot represent it.
     """
     from tritonclient.http import InferenceServerClient, InferInput
     from tritonclient.utils import InferenceServerException, np_to_triton_dtype
@@ -87,12 +91,12 @@ def as_kserve(
     try:
         tensor.set_data_from_numpy(array, binary_data=form == "binary")
     except (InferenceServerException, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--kserve json cannot carry this: {error}", "Use --kserve binary.") from error
+        raise ConfigurationError(f"--kserve json cannot represent this: {error}", "Use --kserve binary.") from error
     body, header_size = InferenceServerClient.generate_request_body([tensor])
     if form == "binary":
         return Payload(bytes(body), f"{sagemaker.BINARY_JSON_PREFIX}{header_size}")
     request = json.loads(body)
-    del request["parameters"]["binary_data_output"]  # tritonclient asks for binary outputs whatever the inputs are
+    del request["parameters"]["binary_data_output"]  # tritonclient requests binary outputs even for JSON inputs
     return Payload(json.dumps(request).encode(), sagemaker.JSON)
 
 
@@ -105,11 +109,16 @@ def _array(payload: Payload, shape: tuple[int, ...] | None) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.load(io.BytesIO(payload.body), allow_pickle=False)
         return array if shape is None else array.reshape(shape)
     except ValueError as error:
-        raise ConfigurationError(f"not a .npy file with a plain array of this shape: {error}") from error
+        remedy = "Save a numeric array with numpy.save, or pass another --shape."
+        raise ConfigurationError(f"not a .npy file with a plain array of this shape: {error}", remedy) from error
 
 
 def tensors(body: bytes, content_type: str) -> Tensors | None:
-    """The named tensors of an answer; None if it does not hold any. Raises InvocationError if it is damaged."""
+    """Name → tensor of a response; None if its content type is not one for tensors.
+
+    Raises:
+        InvocationError: the body does not match the content type.
+    """
     import numpy as np
 
     kind = content_type.lower().replace(" ", "")
@@ -125,12 +134,12 @@ def tensors(body: bytes, content_type: str) -> Tensors | None:
         names = [output["name"] for output in json.loads(header)["outputs"]]
         result = InferenceServerClient.parse_response_body(body, header_length=len(header))
     except (ValueError, KeyError, TypeError) as error:
-        raise InvocationError(f"the answer is not what its content type {content_type!r} says: {error}") from error
+        raise InvocationError(f"the response does not match its content type {content_type!r}: {error}") from error
     return {name: result.as_numpy(name) for name in names}
 
 
 def readable(body: bytes, content_type: str) -> str | None:
-    """An answer as text: JSON indented, tensors by name and shape with their first values; None if it is no text."""
+    """A response as text: JSON indented, tensors as name, shape and first values; None if it is not text."""
     found = tensors(body, content_type)
     if found is not None:
         return "\n".join(_describe(name, array) for name, array in found.items())
@@ -156,21 +165,20 @@ def _describe(name: str, array: npt.NDArray[Any]) -> str:
 
 
 def save(body: bytes, content_type: str, file: Path) -> None:
-    """Write an answer to `file`: tensors as arrays if it is called .npy (one) or .npz (any number), else as it is.
+    """Write a response to `file`. Suffix .npy (one tensor) or .npz (any number): as arrays; else unchanged.
 
     Raises:
-        ConfigurationError: the answer holds no tensors, or too many for .npy.
+        ConfigurationError: the response has no tensors, or too many for .npy.
     """
     if file.suffix not in (".npy", ".npz"):
         file.write_bytes(body)
         return
     found = tensors(body, content_type)
     if found is None:
-        raise ConfigurationError(
-            f"--output {file}: the answer is {content_type}, without tensors", "Name it otherwise."
-        )
+        remedy = "Use another suffix than .npy and .npz."
+        raise ConfigurationError(f"--output {file}: the response is {content_type}, without tensors", remedy)
     if file.suffix == ".npy" and len(found) != 1:
-        raise ConfigurationError(f"--output {file}: the answer has {len(found)} tensors", "A .npz file holds several.")
+        raise ConfigurationError(f"--output {file}: the response has {len(found)} tensors", "Use a .npz file.")
     _save_arrays(found, file)
 
 
@@ -185,5 +193,5 @@ def _save_arrays(found: Tensors, file: Path) -> None:
 
 
 def _without_objects(array: npt.NDArray[np.object_]) -> npt.NDArray[Any]:
-    """BYTES tensors come as Python objects, which only pickle could store: make them fixed-width bytes."""
+    """Convert a BYTES tensor from Python objects, which only pickle could store, to fixed-width bytes."""
     return array.astype("S") if array.dtype.hasobject else array

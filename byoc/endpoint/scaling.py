@@ -1,18 +1,29 @@
-"""The number of instances by load: Application Auto Scaling, target tracking on invocations per instance."""
+"""Scaling the number of instances with Application Auto Scaling: target tracking on requests per instance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from byoc.aws import Aws
 
+if TYPE_CHECKING:
+    from mypy_boto3_application_autoscaling.type_defs import TargetTrackingScalingPolicyConfigurationTypeDef
+
 __all__ = ["Scaling", "current", "scale", "unscale"]
 
-_NAMESPACE: Any = "sagemaker"
-_DIMENSION: Any = "sagemaker:variant:DesiredInstanceCount"
+_NAMESPACE: Literal["sagemaker"] = "sagemaker"
+_DIMENSION: Literal["sagemaker:variant:DesiredInstanceCount"] = "sagemaker:variant:DesiredInstanceCount"
 _POLICY = "triton-byoc-invocations-per-instance"
+
+
+class _Target(TypedDict):
+    """How Application Auto Scaling names a variant's number of instances."""
+
+    ServiceNamespace: Literal["sagemaker"]
+    ResourceId: str
+    ScalableDimension: Literal["sagemaker:variant:DesiredInstanceCount"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +32,11 @@ class Scaling:
 
     Attributes:
         variant: its name.
-        minimum: the least number of instances.
-        maximum: the greatest number of instances.
-        invocations_per_instance: requests per instance and minute that are aimed at; None if another policy decides.
-        scale_in_cooldown: seconds to wait after instances were removed; None: SageMaker's default.
-        scale_out_cooldown: seconds to wait after instances were added; None: SageMaker's default.
+        minimum: minimum number of instances.
+        maximum: maximum number of instances.
+        invocations_per_instance: target requests per instance per minute; None if only another policy scales it.
+        scale_in_cooldown: seconds between removing instances; None: SageMaker's default.
+        scale_out_cooldown: seconds between adding instances; None: SageMaker's default.
     """
 
     variant: str
@@ -36,13 +47,13 @@ class Scaling:
     scale_out_cooldown: int | None = None
 
     def __str__(self) -> str:
-        """Some words for people."""
-        aim = self.invocations_per_instance
-        by = f" at {aim:g} invocations per instance and minute" if aim else ""
-        return f"{self.minimum} to {self.maximum} instances{by}"
+        """A short description for people."""
+        target = self.invocations_per_instance
+        suffix = f", target {target:g} requests per instance per minute" if target else ""
+        return f"{self.minimum} to {self.maximum} instances{suffix}"
 
     def summary(self) -> dict[str, object]:
-        """The scaling in JSON's types."""
+        """The scaling in JSON types."""
         return asdict(self)
 
 
@@ -51,7 +62,7 @@ def _resource(endpoint: str, variant: str) -> str:
 
 
 def current(aws: Aws, endpoint: str, variants: Iterable[str]) -> dict[str, Scaling]:
-    """How those of the `variants` that are scaled are, by name."""
+    """Variant name → its scaling, for those of `variants` that are scaled."""
     resources = {_resource(endpoint, variant): variant for variant in variants}
     if not resources:
         return {}
@@ -67,8 +78,10 @@ def current(aws: Aws, endpoint: str, variants: Iterable[str]) -> dict[str, Scali
 
 def _described(aws: Aws, endpoint: str, variant: str, minimum: int, maximum: int) -> Scaling:
     policies = aws.autoscaling.describe_scaling_policies(**_target(endpoint, variant))["ScalingPolicies"]
-    ours: Any = next((one for one in policies if one["PolicyName"] == _POLICY), {})
-    tracking = ours.get("TargetTrackingScalingPolicyConfiguration", {})
+    ours = next((one for one in policies if one["PolicyName"] == _POLICY), None)
+    tracking = ours.get("TargetTrackingScalingPolicyConfiguration") if ours else None
+    if tracking is None:
+        return Scaling(variant, minimum, maximum)
     return Scaling(
         variant,
         minimum,
@@ -80,33 +93,38 @@ def _described(aws: Aws, endpoint: str, variant: str, minimum: int, maximum: int
 
 
 def scale(aws: Aws, endpoint: str, wanted: Scaling) -> None:
-    """Scale a variant between `wanted`'s bounds, by the load that it aims at."""
+    """Scale a variant between `wanted.minimum` and `wanted.maximum`, towards its target."""
     target = _target(endpoint, wanted.variant)
     aws.autoscaling.register_scalable_target(**target, MinCapacity=wanted.minimum, MaxCapacity=wanted.maximum)
-    cooldowns = {"ScaleInCooldown": wanted.scale_in_cooldown, "ScaleOutCooldown": wanted.scale_out_cooldown}
-    tracking: Any = {
-        "TargetValue": wanted.invocations_per_instance,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-        **{name: seconds for name, seconds in cooldowns.items() if seconds is not None},
-    }
     aws.autoscaling.put_scaling_policy(
         **target,
         PolicyName=_POLICY,
         PolicyType="TargetTrackingScaling",
-        TargetTrackingScalingPolicyConfiguration=tracking,
+        TargetTrackingScalingPolicyConfiguration=_tracking(wanted),
     )
 
 
+def _tracking(wanted: Scaling) -> TargetTrackingScalingPolicyConfigurationTypeDef:
+    tracking: TargetTrackingScalingPolicyConfigurationTypeDef = {
+        "TargetValue": wanted.invocations_per_instance or 0.0,
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+    }
+    if wanted.scale_in_cooldown is not None:
+        tracking["ScaleInCooldown"] = wanted.scale_in_cooldown
+    if wanted.scale_out_cooldown is not None:
+        tracking["ScaleOutCooldown"] = wanted.scale_out_cooldown
+    return tracking
+
+
 def unscale(aws: Aws, endpoint: str, variant: str) -> None:
-    """Take the scaling from a scaled variant, its policies with it. It keeps the instances that it has by now."""
+    """Stop scaling a variant, and delete its scaling policies. It keeps its current number of instances."""
     target = _target(endpoint, variant)
     for policy in aws.autoscaling.describe_scaling_policies(**target)["ScalingPolicies"]:
         aws.autoscaling.delete_scaling_policy(**target, PolicyName=policy["PolicyName"])
     aws.autoscaling.deregister_scalable_target(**target)
 
 
-def _target(endpoint: str, variant: str) -> dict[str, Any]:
-    """What names a variant's number of instances to Application Auto Scaling."""
+def _target(endpoint: str, variant: str) -> _Target:
     return {
         "ServiceNamespace": _NAMESPACE,
         "ResourceId": _resource(endpoint, variant),

@@ -1,1 +1,1 @@
-"""The container image: its base, its build and its registry."""
+"""The container image: base images, building, and registries."""

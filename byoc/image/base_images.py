@@ -1,4 +1,4 @@
-"""Which account serves AWS's `sagemaker-tritonserver` image in which region, from the table `base_images.json`."""
+"""AWS's `sagemaker-tritonserver` images: which account serves which tag in which region (`base_images.json`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import importlib.resources
 import json
 from dataclasses import dataclass
 
+from byoc.aws.ecr import registry_host
 from byoc.errors import RegionError
 
-__all__ = ["BaseImage", "base_image", "registry_host", "tags"]
+__all__ = ["BaseImage", "base_image", "tags"]
 
 
 @dataclass(frozen=True)
 class BaseImage:
-    """One `sagemaker-tritonserver` image; `uri` is what `docker pull` takes."""
+    """One `sagemaker-tritonserver` image."""
 
     account: str
     region: str
@@ -29,29 +30,29 @@ class BaseImage:
 
 @functools.cache
 def _table() -> tuple[str, dict[str, dict[str, str]]]:
-    """The repository's name, and tag → region → account, newest tag first."""
+    """The repository's name, and a mapping of tag → region → account, newest tag first."""
     table = json.loads(importlib.resources.files("byoc.image").joinpath("base_images.json").read_text("utf-8"))
     return table["repository"], table["tags"]
 
 
-def registry_host(account: str, region: str) -> str:
-    """The host name of an account's ECR registry. China's regions have a domain of their own."""
-    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return f"{account}.dkr.ecr.{region}.{domain}"
-
-
 def tags() -> tuple[str, ...]:
-    """The image tags that are known, newest first."""
+    """The known image tags, newest first."""
     return tuple(_table()[1])
 
 
 def base_image(region: str, tag: str | None = None) -> BaseImage:
-    """The image `tag` (default: the newest one that `region` has) as served in `region`; raises RegionError."""
+    """The image `tag` (default: the newest) in `region`.
+
+    Raises:
+        RegionError: the region has no such image.
+    """
     repository, table = _table()
     serving = [known for known in table if region in table[known]]
     if not serving:
         known_regions = ", ".join(sorted({name for regions in table.values() for name in regions}))
-        raise RegionError(f"region: no sagemaker-tritonserver image is known for {region!r}", f"Known: {known_regions}")
+        raise RegionError(
+            f"region: no sagemaker-tritonserver image is known for {region!r}", f"Known regions: {known_regions}"
+        )
     if tag is None:
         tag = serving[0]
     if tag not in serving:

@@ -28,7 +28,7 @@ from typing import Any
 import requests
 
 from byoc.aws import Aws
-from byoc.deployment.storage import split_uri
+from byoc.aws.s3 import split_uri
 from tests.serving import running_serve
 
 __all__ = ["Hosted", "as_process", "hosting"]

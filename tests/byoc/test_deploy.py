@@ -44,7 +44,7 @@ def test_second_run_changes_nothing(account: Aws, server: AwsServer, byoc: Byoc,
     assert result.status == 0, result.err
     assert writes(server) == []
     assert snapshot(account) == before
-    assert "as it was" in result.out
+    assert "(unchanged)" in result.out
 
 
 def test_changed_model_updates_and_removes_the_old_one(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_failed_update_leaves_the_old_one_serving(
     server.lifecycle.failures = ["out of capacity"]
     result = deploy(byoc, file)
     assert result.status == 1
-    assert "it serves what it served before: out of capacity" in result.err
+    assert "it still serves the previous version: out of capacity" in result.err
     after = snapshot(account)
     assert after["endpoints"] == before["endpoints"]
     assert before["models"] < after["models"]
@@ -138,7 +138,7 @@ def test_interrupted_wait_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("byoc.deployment.wait.time.sleep", interrupt)
         result = byoc("deploy", file)
-    assert (result.status, "Interrupted. It goes on in AWS" in result.err) == (130, True)
+    assert (result.status, "Interrupted. It continues in AWS" in result.err) == (130, True)
     assert snapshot(account)["endpoints"]["classifier"][0] == "Creating"
     assert deploy(byoc, file).status == 0
     assert snapshot(account)["endpoints"]["classifier"][0] == "InService"
@@ -148,7 +148,7 @@ def test_takes_too_long(account: Aws, server: AwsServer, byoc: Byoc, model: Path
     server.lifecycle.looks = 1000
     result = deploy(byoc, write_endpoint(tmp_path), "--timeout", "0.05")
     assert result.status == 1
-    assert "is still Creating after 0 s. It goes on in AWS" in result.err
+    assert "is still Creating after 0 s. It continues in AWS" in result.err
 
 
 def test_no_wait(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_log_that_may_not_be_read_hides_nothing(
     result = deploy(byoc, write_endpoint(tmp_path))
     assert result.status == 1
     assert "classifier is Failed: out of capacity" in result.err
-    assert "(it cannot be read: AWS does not let you do DescribeLogStreams" in result.err
+    assert "(the log cannot be read: You are not allowed to call DescribeLogStreams" in result.err
 
 
 def test_full_disk_is_one_line(byoc: Byoc, model: Path) -> None:

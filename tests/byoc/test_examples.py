@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from byoc.aws import Aws
-from byoc.endpoint.endpoint_file import load
 from docs import endpoint as endpoint_page
-from tests.byoc.conftest import ROLE, Byoc, deploy, snapshot, write_endpoint
+from tests.byoc.conftest import Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.runtime_shim import hosting
 from tests.triton import ROOT
 
@@ -23,24 +22,6 @@ EXAMPLES = ROOT / "examples"
 def test_pages_are_up_to_date() -> None:
     assert endpoint_page.PAGE.read_text("utf-8") == endpoint_page.render(), "stale: run `make docs`"
     assert endpoint_page.SCHEMA.read_text("utf-8") == endpoint_page.schema(), "stale: run `make docs`"
-
-
-def test_init_writes_what_deploy_takes(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The template is valid, also with all commented keys enabled."""
-    monkeypatch.chdir(tmp_path)
-    assert "byoc deploy endpoint.yaml --plan" in byoc.ok("init").out
-    spec = load(Path("endpoint.yaml"))
-    assert (spec.endpoint, spec.role, spec.resolved()[0].instance_type) == ("my-endpoint", ROLE, "ml.g5.xlarge")
-    refused = byoc("init")
-    assert (refused.status, "endpoint.yaml exists. Edit it" in refused.err) == (1, True)
-    text = Path("endpoint.yaml").read_text()
-    commented = re.sub(r"^# (?=( *- )?[a-z_]+:|  )", "", text, flags=re.MULTILINE)
-    without_many = re.sub(r"^model(s|_cache): .*\n", "", commented, flags=re.MULTILINE)
-    Path("all.yaml").write_text(without_many)
-    everything = load(Path("all.yaml"))
-    keys = set(yaml.safe_load(without_many))
-    assert {"variants", "async_inference", "data_capture", "vpc", "tags", "upload_to", "environment"} <= keys
-    assert [variant.weight for variant in everything.resolved()] == [9, 1]
 
 
 PAGES = ["docs/deploy.md", "examples/classifier/README.md", "examples/picture_tenants/README.md"]

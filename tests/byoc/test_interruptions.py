@@ -16,10 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from byoc import archive
 from byoc.aws import Aws
+from byoc.aws.s3 import abort_uploads
 from byoc.deployment.delete import delete, plan_deletion
 from byoc.deployment.deploy import deploy
-from byoc.deployment.storage import Upload, abort_uploads, upload
-from byoc.deployment.wait import Patience
+from byoc.deployment.storage import Upload, upload
+from byoc.deployment.wait import WaitPolicy
 from byoc.endpoint import scaling
 from byoc.endpoint.endpoint_file import load
 from byoc.endpoint.scaling import Scaling
@@ -27,7 +28,7 @@ from byoc.errors import ByocError
 from tests.byoc.aws_server import AwsServer, Fault
 from tests.byoc.conftest import BUCKET, prepare_account, snapshot, write_endpoint, write_model
 
-PATIENCE = Patience(interval=0.001, timeout=30)
+POLICY = WaitPolicy(interval=0.001, timeout=30)
 FAILURES = (ByocError, BotoCoreError, ClientError, Boto3Error)
 When = Literal["before", "after"]
 
@@ -36,19 +37,19 @@ Step = Callable[[Aws, Path], None]
 
 def _first_model(session: Aws, directory: Path) -> None:
     write_model(directory / "repository", code="first")
-    deploy(session, load(write_endpoint(directory)), PATIENCE)
+    deploy(session, load(write_endpoint(directory)), POLICY)
 
 
 def _second_model(session: Aws, directory: Path) -> None:
     write_model(directory / "repository", code="second")
-    deploy(session, load(write_endpoint(directory)), PATIENCE)
+    deploy(session, load(write_endpoint(directory)), POLICY)
 
 
 def _tenants(code: str) -> Step:
     def step(session: Aws, directory: Path) -> None:
         for name in ("ada", "grace"):
             write_model(directory / "tenants" / name, code=code if name == "ada" else "same")
-        deploy(session, load(write_endpoint(directory, model=None, models="tenants")), PATIENCE)
+        deploy(session, load(write_endpoint(directory, model=None, models="tenants")), POLICY)
 
     return step
 
@@ -58,7 +59,7 @@ def _scale(session: Aws, directory: Path) -> None:
 
 
 def _delete(session: Aws, directory: Path) -> None:
-    delete(session, plan_deletion(session, "classifier"), PATIENCE)
+    delete(session, plan_deletion(session, "classifier"), POLICY)
 
 
 CASES: dict[str, tuple[tuple[Step, ...], Step]] = {

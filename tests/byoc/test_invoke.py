@@ -105,7 +105,7 @@ def _waits_for_the_model(hosted: Hosted, byoc: Byoc, directory: Path, monkeypatc
         result = byoc.ok("invoke", "classifier", directory / "x.json")
     assert json.loads(result.out)["outputs"][0]["data"] == [42]
     assert pauses == [1, 2, 4, 8, 10]
-    assert "the model is being loaded" in result.err
+    assert "the model is loading" in result.err
     hosted.not_ready = 5
     result = byoc("invoke", "classifier", directory / "x.json", "--timeout", "0.5")
     assert (result.status, hosted.not_ready) == (1, 4)
@@ -119,7 +119,7 @@ def _model_error(byoc: Byoc, directory: Path) -> None:
         "invoke", "classifier", npy(directory / "nan.npy", float("nan")), "--kserve", "binary", "--input", "x"
     )
     assert result.status == 1
-    assert "The model answered" in result.err
+    assert "The model returned" in result.err
     assert "x has a value that is not finite" in result.err
     assert "byoc logs classifier" in result.err
 
@@ -132,7 +132,7 @@ def _asynchronous(hosted: Hosted, byoc: Byoc, directory: Path) -> None:
     assert json.loads(result.out)["outputs"][0]["data"] == [42]
     (directory / "large.json").write_text(" " * 200_000)
     result = byoc("invoke", "classifier", directory / "large.json", "--async")
-    assert "an asynchronous request takes 128,000. Upload it" in result.err
+    assert "the limit of an asynchronous request is 128,000. Upload it" in result.err
     (directory / "wrong.json").write_text('{"inputs": []}')
     result = byoc("invoke", "classifier", directory / "wrong.json", "--async", "--interval", "0.01")
     assert result.status == 1
@@ -141,7 +141,7 @@ def _asynchronous(hosted: Hosted, byoc: Byoc, directory: Path) -> None:
 
 def _wrong_endpoint(byoc: Byoc, directory: Path) -> None:
     result = byoc("invoke", "nobody", directory / "x.json")
-    assert (result.status, "There is no endpoint 'nobody' here" in result.err) == (1, True)
+    assert (result.status, "There is no endpoint 'nobody'. Check the name" in result.err) == (1, True)
 
 
 def test_stream(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_stream(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.Mo
         assert (tmp_path / "answer").read_text() == shown
         (tmp_path / "wrong.json").write_text('{"nonsense": 1}')
         result = byoc("invoke", "classifier", tmp_path / "wrong.json", "--stream", "-o", tmp_path / "answer")
-        assert (result.status, "The model answered" in result.err) == (1, True)
+        assert (result.status, "The model returned" in result.err) == (1, True)
 
 
 def test_many_models(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,8 +84,8 @@ def test_status(endpoint: Aws, byoc: Byoc) -> None:
 
 def test_scale_and_back(endpoint: Aws, byoc: Byoc) -> None:
     scaled = ["scale", "classifier", "--min", "2", "--max", "5", "--invocations", "600"]
-    assert byoc.ok(*scaled).out == "AllTraffic: 2 to 5 instances at 600 invocations per instance and minute\n"
-    assert "scaled 2 to 5 instances at 600" in byoc.ok("status", "classifier").out
+    assert byoc.ok(*scaled).out == "AllTraffic: 2 to 5 instances, target 600 requests per instance per minute\n"
+    assert "scaled 2 to 5 instances, target 600" in byoc.ok("status", "classifier").out
     policies = endpoint.autoscaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
     tracking: Any = policies[0]["TargetTrackingScalingPolicyConfiguration"]
     assert tracking["PredefinedMetricSpecification"] == {

@@ -17,7 +17,7 @@ import pytest
 from docker import DockerClient
 
 from byoc.aws import Aws
-from byoc.image.registry import Login
+from byoc.aws.ecr import Login
 from tests.byoc.conftest import ACCOUNT, REGION, REPOSITORY, Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.runtime_shim import Runner, hosting
 from tests.byoc.test_invoke import npy, write_real_model

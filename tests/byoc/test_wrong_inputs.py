@@ -25,11 +25,11 @@ KEYS: dict[str, tuple[Keys, str]] = {
         r"endpoint.yaml:6: instance_type: 'ml.g5.xlrage' is not an instance type .* did you mean ml.g5.xlarge",
     ),
     "wrong name": ({"endpoint": "my_endpoint"}, r"endpoint.yaml:2: endpoint: 'my_endpoint' should match"),
-    "number for a variable": ({"environment": {"A": 1}}, r"environment.A: should be a valid string \(write numbers"),
+    "number for a variable": ({"environment": {"A": 1}}, r"environment.A: should be a valid string \(put numbers"),
     "wrong variable": ({"environment": {"A-B": "1"}}, r"environment: 'A-B' is not the name of an environment variable"),
-    "two models": ({"models": "tenants"}, r"has both `model` and `models`"),
+    "two models": ({"models": "tenants"}, r"both `model` and `models` are set"),
     "no model": ({"model": None}, r"model: variant 'AllTraffic' needs either `model` or `models`"),
-    "cache for one model": ({"model_cache": "Enabled"}, r"endpoint.yaml:\d+: model_cache: is for `models` only"),
+    "cache for one model": ({"model_cache": "Enabled"}, r"yaml:\d+: model_cache: can only be set with `models`"),
     "time-out too long": ({"container_startup_health_check_timeout_in_seconds": 7200}, r"7200 should be less than"),
     "two variants of a name": ({"variants": [{"name": "a"}, {"name": "a"}]}, r"variants: two have the same name"),
     "no S3 address": ({"upload_to": "my-bucket"}, r"endpoint.yaml:7: upload_to: 'my-bucket' is not an S3 address"),
@@ -38,16 +38,16 @@ KEYS: dict[str, tuple[Keys, str]] = {
     "image elsewhere": ({"image": "docker.io/me/x:1"}, r"image: docker.io/me/x:1 is not in an ECR registry.*byoc push"),
     "image in another region": (
         {"image": IMAGE.replace("eu-west-1", "us-east-1")},
-        r"image: .* is in us-east-1, the endpoint in eu-west-1.*region: us-east-1",
+        r"image: .* is in us-east-1, but the endpoint is in eu-west-1.*region: us-east-1",
     ),
     "no such tag": ({"image": IMAGE.replace("latest", "v9")}, r"image: registry \d+ has no tag 'v9' in repository"),
     "no such repository": ({"image": IMAGE.replace("triton-byoc", "xyz")}, r"image: .* has no repository 'xyz'.*push"),
-    "no such role": ({"role": "Nobody"}, r"role: there is no role named 'Nobody'.*docs/iam.md"),
+    "no such role": ({"role": "Nobody"}, r"role: this account has no role named 'Nobody'.*docs/iam.md"),
     "no such bucket": ({"upload_to": "s3://nowhere-at-all"}, r"no bucket 'nowhere-at-all'.*aws s3 mb"),
     "bucket in another region": ({"upload_to": "s3://far-away/x"}, r"'far-away' is in us-west-2, not in eu-west-1"),
     "no such object": ({"model": f"s3://{BUCKET}/x.tar.gz"}, r"model: there is no object s3://"),
-    "nothing at prefix": ({"model": None, "models": f"s3://{BUCKET}/none/"}, r"models: nothing lies at s3://"),
-    "no such bucket for models": ({"model": None, "models": "s3://nowhere-at-all/"}, r"models: nothing lies at s3://nowhere-at-all/"),
+    "nothing at prefix": ({"model": None, "models": f"s3://{BUCKET}/none/"}, r"models: there is nothing at s3://"),
+    "no such bucket for models": ({"model": None, "models": "s3://nowhere-at-all/"}, r"models: there is nothing at s3://nowhere-at-all/"),
     "region that is none": ({"region": "europe"}, r"region: 'europe' is not the name of an AWS region"),
 }  # fmt: skip
 
@@ -74,7 +74,7 @@ def refused(result: object, expected: str, status: int = 1) -> None:
 
 FILES: dict[str, tuple[str, str]] = {
     "YAML": ("endpoint: a\nrole: [b\n", r"endpoint.yaml:3: not valid YAML"),
-    "twice": ("endpoint: a\nrole: b\nendpoint: c\n", r"endpoint.yaml:3: endpoint: stands twice, first in line 1"),
+    "twice": ("endpoint: a\nrole: b\nendpoint: c\n", r"endpoint.yaml:3: endpoint: duplicate key \(first on line 1\)"),
     "a list": ("- endpoint\n", r"endpoint.yaml: expected keys and values.*byoc init"),
     "empty": ("", r"endpoint.yaml: expected keys and values"),
     "tab": ("endpoint:\n\t- a\n", r"endpoint.yaml:2: not valid YAML"),
@@ -138,8 +138,8 @@ def test_denied(account: Aws, server: AwsServer, byoc: Byoc, model: Path, tmp_pa
     server.fault = Fault(operation, code="AccessDeniedException", message=message)
     result = deploy(byoc, write_endpoint(tmp_path))
     assert result.status == 1
-    assert re.search("does not let you|you may not use|not authorized|AccessDenied", result.err), result.err
-    assert "Ask for" in result.err, result.err
+    assert re.search("not allowed to|not authorized", result.err), result.err
+    assert re.search("Ask (for|.*permission)", result.err), result.err
 
 
 def test_endpoint_of_somebody_else(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_endpoint_of_somebody_else(account: Aws, byoc: Byoc, model: Path, tmp_pa
     sagemaker.create_endpoint(EndpointName="classifier", EndpointConfigName="theirs")
     for command in (["deploy", write_endpoint(tmp_path)], ["delete", "classifier", "--yes"],
                     ["scale", "classifier", "--max", "3", "--invocations", "9"]):  # fmt: skip
-        refused(byoc(*command), r"endpoint: 'classifier' exists, and `byoc deploy` did not make it.*another name")
+        refused(byoc(*command), r"endpoint: 'classifier' exists, but `byoc deploy` did not create it.*another name")
     assert "classifier" in byoc.ok("status", "classifier").out
 
 
@@ -185,7 +185,7 @@ def test_no_such_profile(server: AwsServer, byoc: Byoc) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        ("ExpiredTokenException", r"credentials have run out.*aws sso login"),
+        ("ExpiredTokenException", r"credentials have expired.*aws sso login"),
         ("UnrecognizedClientException", r"AWS does not accept the credentials"),
         ("SignatureDoesNotMatch", r"AWS does not accept the credentials"),
         ("ThrottledByTheTest", r"DescribeEndpoint: x-amz-security-token:quoted \(ThrottledByTheTest\)"),

@@ -12,7 +12,7 @@ from docker import DockerClient
 from byoc import __main__
 from byoc.errors import ImageError
 from byoc.image import builder, engine
-from byoc.image.builder import BuiltImage
+from byoc.image.built_image import BuiltImage
 from tests.docker.container import Served, running
 from tests.triton import ROOT
 

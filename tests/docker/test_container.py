@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from tritonclient.http import InferenceServerClient, InferInput
 
 from byoc.image import builder
-from byoc.image.builder import BuiltImage
+from byoc.image.built_image import SIZE_LIMIT, BuiltImage
 from tests.docker.conftest import SAMPLE
 from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
 from tests.serve.processes import await_true
@@ -186,7 +186,7 @@ def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_bas
     (tmp_path / "Dockerfile").write_text(f"FROM {cpu_base}\nRUN rm -r {packages}/tokenizers*\n")
     client.images.build(path=str(tmp_path), tag="triton-byoc:test-bare-base", rm=True)
     bare = builder.build(ROOT, "triton-byoc:test-bare-base", "triton-byoc:test-bare")
-    assert bare.added_size - bare.models_size < builder.SIZE_LIMIT
+    assert bare.added_size - bare.models_size < SIZE_LIMIT
     numpy = "import numpy; print(numpy.__version__, numpy.__file__)"
     assert run_to_end(client, bare.tag, "python3", "-c", numpy) == run_to_end(client, cpu_base, "python3", "-c", numpy)
     with running(client, bare.tag, {**SAMPLE, "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "text_tokenize"}) as served:

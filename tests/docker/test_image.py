@@ -15,7 +15,7 @@ from docker import DockerClient
 
 from byoc.errors import ConfigurationError, ImageError
 from byoc.image import build_context, builder, engine
-from byoc.image.builder import BuiltImage
+from byoc.image.built_image import BuiltImage
 from tests.docker.conftest import Byoc
 from tests.docker.container import run_to_end
 from tests.triton import ROOT
@@ -169,7 +169,7 @@ def test_model_that_is_not_built(cpu_base: str, tmp_path: Path) -> None:
 def test_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with (
-        pytest.raises(ImageError, match=r"No Docker engine answers: .* Start Docker, or point DOCKER_HOST"),
+        pytest.raises(ImageError, match=r"The Docker engine cannot be reached: .* Start Docker, or set DOCKER_HOST"),
         engine.connected(),
     ):
         pass
@@ -211,7 +211,7 @@ def test_command_stages_a_context(cpu_base: str, byoc: Byoc, tmp_path: Path) -> 
 def test_command_takes_one_base(byoc: Byoc) -> None:
     ended = byoc("build", "--base", "some:image", "--cpu")
     assert (ended.status, ended.stdout) == (1, "")
-    assert "--base some:image: --cpu names a base image too. Give one of the two." in ended.stderr
+    assert "--base some:image: --cpu names a base image too. Pass one of the two." in ended.stderr
 
 
 def checkout_copy(directory: Path) -> Path:

@@ -12,7 +12,7 @@ import requests
 from docker import DockerClient
 from docker.models.containers import Container
 
-from byoc.image.builder import BuiltImage
+from byoc.image.built_image import BuiltImage
 from tests.triton import ROOT, free_ports
 
 # The first test that runs has the image built.

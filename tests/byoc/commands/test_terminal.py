@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from byoc.commands import terminal
+from byoc.commands.terminal import PROGRESS
 from byoc.errors import ByocError
 
 
@@ -35,7 +36,7 @@ def await_text(screen: io.StringIO, text: str) -> None:
 
 
 def test_transfers_are_bars_on_a_terminal(screen: io.StringIO) -> None:
-    with terminal.transfers() as shown:
+    with PROGRESS.transfers() as shown:
         shown.begin("a", 2_000_000)
         shown.advance("a", 1_000_000)
         shown.begin("b")
@@ -47,7 +48,7 @@ def test_transfers_are_bars_on_a_terminal(screen: io.StringIO) -> None:
 
 
 def test_transfers_are_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.transfers() as shown:
+    with PROGRESS.transfers() as shown:
         shown.begin("a", 2)
         shown.advance("a", 1)
         shown.end("a")
@@ -55,14 +56,14 @@ def test_transfers_are_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_waiting_is_one_line_on_a_terminal(screen: io.StringIO) -> None:
-    with terminal.waiting("x") as line:
+    with PROGRESS.waiting("x") as line:
         line.show("x: Creating", 125)
         await_text(screen, "x: Creating (2:05)")
         assert "\n" not in screen.getvalue()
 
 
 def test_waiting_prints_each_state_once_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.waiting("x") as line:
+    with PROGRESS.waiting("x") as line:
         for seconds, state in enumerate(["Creating", "Creating", "InService"]):
             line.show(state, 60 * seconds)
     assert capsys.readouterr().err.splitlines() == ["x (0:00)", "Creating (0:00)", "InService (2:00)"]
@@ -70,7 +71,7 @@ def test_waiting_prints_each_state_once_elsewhere(capsys: pytest.CaptureFixture[
 
 def test_results_are_plain_text_and_all_else_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.result("[bold]x[/bold]")
-    terminal.note("[red]y[/red] " + "long " * 50)
+    PROGRESS.note("[red]y[/red] " + "long " * 50)
     terminal.error("z")
     out, err = capsys.readouterr()
     assert out == "[bold]x[/bold]\n"

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byoc.deployment.inputs import ModelData
@@ -112,11 +112,33 @@ def test_names_fit_sagemaker_and_are_known_again(endpoint: str) -> None:
         assert not is_resource_name(endpoint[:-1] or "other", name)
 
 
-@given(st.text(max_size=80) | st.sampled_from(["a: 2001-99-99", "{[a]: b}", "a: !!python/object:x {}", "\x07", "? a"]))
+@settings(deadline=None)  # other tests keep the machine busy
+@given(
+    st.text(max_size=80)
+    | st.sampled_from(
+        [
+            "a: 2001-99-99",
+            "{[a]: b}",
+            "a: !!python/object:x {}",
+            "\x07",
+            "? a",
+            "a: &x [*x]",
+            "&v {variants: [*v]}",
+        ]
+    )
+)
 def test_any_file_is_an_endpoint_or_a_complaint(text: str) -> None:
     """`load` raises only ConfigurationError, whatever the content."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "endpoint.yaml"
         file.write_bytes(text.encode("utf-8", "replace"))
         with pytest.raises(ConfigurationError):
+            load(file)
+
+
+def test_nested_too_deeply(tmp_path: Path) -> None:
+    file = tmp_path / "endpoint.yaml"
+    for text, expected in ((f"a: {'[' * 2000}", "not valid YAML: maximum recursion"), ("a: &x [*x]", "levels deep")):
+        file.write_text(text)
+        with pytest.raises(ConfigurationError, match=expected):
             load(file)

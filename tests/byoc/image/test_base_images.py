@@ -27,7 +27,11 @@ def test_wanted_tag() -> None:
 @pytest.mark.parametrize(
     ("region", "tag", "message"),
     [
-        ("mars-north-1", None, "no sagemaker-tritonserver image is known for 'mars-north-1'. Known: af-south-1"),
+        (
+            "mars-north-1",
+            None,
+            "no sagemaker-tritonserver image is known for 'mars-north-1'. Known regions: af-south-1",
+        ),
         ("us-east-1", "1.0", "us-east-1 has no sagemaker-tritonserver image '1.0'. It has: "),
         ("cn-north-1", "26.05-py3", "It has: 25.04-py3"),
     ],

@@ -19,22 +19,9 @@ __all__ = ["group_of", "length_of", "starts_server"]
 
 TESTS = Path(__file__).parent
 
-# Servers that run for the whole session, by the fixtures that hand them out. There is one for each front end.
-SERVERS = {
-    "classifier": "single-model",
-    "classifier_app": "single-model",
-    "classifier_gateway": "single-model",
-    "classifier_native": "single-model",
-    "probe": "single-model",
-    "endpoint": "multi-model",
-    "endpoint_app": "multi-model",
-    "endpoint_gateway": "multi-model",
-    "gateway": "multi-model",
-    "client": "models",
-}
 FRONT_END = re.compile(r"(?:\b|_)(app|gateway|native)\b")
 
-# A test needs a server if it, a fixture of it, or a function of tests/ that these call, uses one of these names …
+# A test needs a server if it, a fixture of it, or a function that these call, uses one of these names …
 STARTERS = {
     "free_block",
     "free_ports",
@@ -48,7 +35,7 @@ STARTERS = {
 PROGRAMS = ("bench/", "docker/", "examples/")
 
 # What starts last should be short: these come first, in this order, and the others after them.
-LONGEST = ("docker", "multi-model", "tenants", "serve/test_end.py", "serve/triton", "serve/supervisor")
+LONGEST = ("docker", "serve/multi_model", "tenants", "serve/test_end.py", "serve/triton", "serve/supervisor")
 
 
 def group_of(item: pytest.Function) -> str | None:
@@ -58,8 +45,11 @@ def group_of(item: pytest.Function) -> str | None:
         return "docker"  # there is one engine, and the image is built once
     if any(fixture.scope == "module" for fixture in _fixtures(item)):
         return file
-    used = sorted(SERVERS.keys() & set(item.fixturenames))
-    return f"{SERVERS[used[0]]} {_front_end(item.name, used[0])}" if used else None
+    shared = [fixture.func for fixture in _fixtures(item) if _is_shared_server(fixture)]
+    if not shared:
+        return None
+    directory = Path(*max(function.__module__ for function in shared).split(".")[1:-1])
+    return f"{directory} {_front_end(item)}".strip()
 
 
 def length_of(item: pytest.Function) -> int:
@@ -83,21 +73,27 @@ def _file(item: pytest.Function) -> str:
 
 
 def _fixtures(item: pytest.Function) -> list[pytest.FixtureDef[object]]:
-    """Return the fixtures of this project that a test uses."""
-    found = [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
-    return [fixture for fixture in found if fixture.func.__module__.startswith("tests.")]
+    """Return the fixtures that a test uses, as far as they are known before it runs."""
+    return [definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values()]
 
 
-def _front_end(name: str, fixture: str) -> str:
-    """Return the front end that the parameters in the name of a test tell, or its fixture; HAProxy if none does."""
-    _, _, parameters = name.partition("[")
-    found = FRONT_END.search(parameters) or FRONT_END.search(fixture)
-    return found[1] if found else "gateway"
+def _is_shared_server(fixture: pytest.FixtureDef[object]) -> bool:
+    """Tell whether a fixture is a server for the whole session, or one that chooses such a server while it runs."""
+    names = _names(fixture.func)
+    return bool(names & STARTERS) and (fixture.scope == "session" or "getfixturevalue" in names)
+
+
+def _front_end(item: pytest.Function) -> str:
+    """Return the front end that the parameters of a test tell, or a fixture of it."""
+    for name in (item.name.partition("[")[2], *sorted(item.fixturenames)):
+        if found := FRONT_END.search(name):
+            return found[1]
+    return ""
 
 
 @cache
 def _names(function: Callable[..., object]) -> frozenset[str]:
-    """Return every name that a function uses, and those that the functions of tests/ among them use."""
+    """Return every name that a function uses, and those that functions of its module and of tests/ among them use."""
     return frozenset(_reached(function, set()))
 
 
@@ -109,7 +105,7 @@ def _reached(function: object, seen: set[object]) -> Iterator[str]:
     for name in _used(function.__code__):
         yield name
         target = function.__globals__.get(name)
-        if getattr(target, "__module__", "").startswith("tests."):
+        if getattr(target, "__module__", "").startswith(("tests.", function.__module__)):
             yield from _reached(target, seen)
 
 

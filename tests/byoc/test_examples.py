@@ -40,6 +40,24 @@ def test_pages_name_commands_and_options_that_exist(byoc: Byoc, page: str, monke
             assert re.search(rf"(?<![\w-]){option}(?![\w-])", shown), f"byoc {command} {option}"
 
 
+@pytest.mark.usefixtures("model")
+def test_deploying_from_python(
+    account: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of docs/deploy.md, with a shorter polling interval."""
+    write_endpoint(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/deploy.md").read_text("utf-8"), flags=re.DOTALL)
+    exec(code.replace("WaitPolicy()", "WaitPolicy(interval=0.01)"), {})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "upload",
+        "create",
+        "create",
+        "create",
+    ]
+    assert len(snapshot(account)["endpoints"]) == 1
+
+
 @pytest.mark.parametrize("example", ["classifier", "picture_tenants"])
 def test_examples_say_what_they_cost(example: str) -> None:
     text = (EXAMPLES / example / "README.md").read_text("utf-8")

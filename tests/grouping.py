@@ -23,13 +23,15 @@ FRONT_END = re.compile(r"(?:\b|_)(app|gateway|native)\b")
 
 # A test needs a server if it, a fixture of it, or a function that these call, uses one of these names …
 STARTERS = {
-    "free_block",
     "free_ports",
     "getfixturevalue",  # only servers are chosen in this way
     "reserved_environment",
     "reserved_ports",
+    "running_container",
     "running_serve",
     "running_tritonserver",
+    "start_container",
+    "start_serve",
 }
 # … or if it is of a directory whose tests run programs that start one.
 PROGRAMS = ("bench/", "docker/", "examples/")

@@ -52,8 +52,10 @@ def free_ports(count: int) -> list[int]:
     Raises:
         TritonServerError: there are not so many.
     """
-    ports = random.sample(PORTS, len(PORTS))
-    found = list(islice(filter(is_free, ports), count))
+    # A share for each worker of pytest-xdist: what one has found free it may listen on much later than another looks.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    found = list(islice(filter(is_free, random.sample(own, len(own))), count))
     if len(found) < count:
         raise TritonServerError(f"fewer than {count} free ports between {PORTS[0]} and {PORTS[-1]}")
     return found

@@ -11,6 +11,7 @@ import pytest
 
 from tests.serve.multi_model.archives import Model, write_archive
 from tests.serve.multi_model.endpoint import Endpoint
+from tests.serve.multi_model.kills import kept_apart
 from tests.serving import running_serve
 
 SHARED = Path(__file__).parents[1] / "models"
@@ -36,6 +37,15 @@ def pytest_runtest_makereport(
         endpoints = [value for value in item.funcargs.values() if isinstance(value, Endpoint)]
         report.sections += [(f"log of serve on port {each.serve.port}", each.serve.last_output()) for each in endpoints]
     return report
+
+
+@pytest.fixture(autouse=True)
+def _no_kill_of_another_test(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """A test whose processes the kernel kills runs alone among all workers of pytest-xdist."""
+    with kept_apart(tmp_path_factory.getbasetemp().parent, alone="confined" in request.fixturenames):
+        yield
 
 
 @contextmanager

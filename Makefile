@@ -121,9 +121,10 @@ bench-front-door: setup wrk ## measure the front door against Triton's own SageM
 bench-multi-model: models ## measure a multi-model endpoint against Triton's own SageMaker port
 	@$(BIN)/python -m bench.multi_model $(ARGS)
 
-docs: setup ## write the pages that come from code: docs/environment.md, docs/endpoint.md
+docs: setup ## write the pages that come from code: docs/environment.md, endpoint.md, cli.md
 	$(BIN)/python -m docs.environment
 	$(BIN)/python -m docs.endpoint
+	$(BIN)/python -m docs.cli
 
 # Without ARGS=--upgrade what is locked already stays as it is. The CPU base image has Debian's Python 3.11.
 UV      = build/uv/bin/uv

@@ -21,7 +21,7 @@ def init(
 ) -> None:
     """Write an endpoint.yaml with comments, to start from.
 
-    Values that you have to fill in are marked <FILL IN>; `byoc deploy` refuses to run while one is left.
+    Values that you have to fill in are marked `<FILL IN>`; `byoc deploy` refuses to run while one is left.
     """
     if file.exists():
         raise ConfigurationError(f"{file} exists", "Edit it, or write another file: `byoc init FILE`.")

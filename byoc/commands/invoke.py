@@ -48,7 +48,11 @@ def invoke(
     ] = None,
     kserve: Annotated[
         Form | None,
-        typer.Option(help="Make a KServe request from a .npy file or any other file: all JSON, or JSON and binary."),
+        typer.Option(
+            help="Make a KServe request from the file: all JSON, or JSON and binary. A .npy file becomes its array, "
+            "any other file one BYTES element.",
+            metavar="json|binary",
+        ),
     ] = None,
     input_name: Annotated[
         str, typer.Option("--input", help="With --kserve: name of the model's input.", metavar="NAME")

@@ -123,5 +123,5 @@ def _pip(command: str, *arguments: str) -> None:
     )
     if run.returncode != 0:
         tail = "\n".join(run.stderr.strip().splitlines()[-8:])
-        remedy = "`byoc build` needs access to PyPI, and the `byoc` extra: pip install 'triton-byoc[byoc]'."
+        remedy = "`byoc build` needs access to PyPI, and the `byoc` extra: pip install '.[byoc]' in a checkout."
         raise ImageError(f"pip {command} failed:\n{tail}\n", remedy)

@@ -104,9 +104,10 @@ def _reached(function: object, seen: set[object]) -> Iterator[str]:
     if not isinstance(function, FunctionType) or function in seen:
         return
     seen.add(function)
-    for name in _used(function.__code__):
-        yield name
-        target = function.__globals__.get(name)
+    names = set(_used(function.__code__))
+    yield from names
+    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for target in [*(function.__globals__.get(name) for name in names), *defaults]:
         if getattr(target, "__module__", "").startswith(("tests.", function.__module__)):
             yield from _reached(target, seen)
 

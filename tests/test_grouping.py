@@ -39,9 +39,12 @@ def served_native(tmp_path_factory):
 def test_none(tmp_path):
     pass
 
-def test_itself(tmp_path):
-    with endpoint(tmp_path):
+def run(directory, start=endpoint):
+    with start(directory):
         pass
+
+def test_itself(tmp_path):
+    run(tmp_path)
 
 def test_of_the_module(of_the_module):
     pass

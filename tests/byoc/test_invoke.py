@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +13,8 @@ import pytest
 
 from byoc.aws import Aws
 from tests.byoc.conftest import BUCKET, Byoc, deploy, write_endpoint
+from tests.byoc.real_models import npy, write_real_model
 from tests.byoc.runtime_shim import Hosted, hosting
-
-MODELS = Path(__file__).parent / "models"
-
-
-def write_real_model(directory: Path, kind: str, factor: float = 2) -> Path:
-    """One of the models beside this file, laid out for Triton; its directory."""
-    (directory / "1").mkdir(parents=True)
-    shutil.copy(MODELS / f"{kind}.pbtxt", directory / "config.pbtxt")
-    shutil.copy(MODELS / f"{kind}.py", directory / "1" / "model.py")
-    (directory / "1" / "factor").write_text(str(factor))
-    return directory
 
 
 @pytest.fixture
@@ -38,11 +27,6 @@ def hosted(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with hosting(account, "classifier", tmp_path / "opt-ml") as hosted:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", hosted.url)
         yield hosted
-
-
-def npy(file: Path, *values: float) -> Path:
-    np.save(file, np.array([values], dtype=np.float32))
-    return file
 
 
 def test_invoke(hosted: Hosted, byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from docker import DockerClient
 from byoc.aws import Aws
 from byoc.aws.ecr import Login
 from tests.byoc.conftest import ACCOUNT, REGION, REPOSITORY, Byoc, deploy, snapshot, write_endpoint
+from tests.byoc.real_models import npy, write_real_model
 from tests.byoc.runtime_shim import Runner, hosting
-from tests.byoc.test_invoke import npy, write_real_model
 from tests.docker.conftest import client, cpu_base
 from tests.docker.container import running
 from tests.docker.registries import HTPASSWD, docker_registry, ecr

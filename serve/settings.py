@@ -178,8 +178,9 @@ class Settings:
         "SAGEMAKER_TRITON_LOAD_MODELS",
         Kind("model names, separated by commas", lambda text: tuple(_model_name(n.strip()) for n in text.split(","))),
         (),
-        "More models to load at the start: the ones that a Python model calls by itself (business logic scripting) "
-        "and does not name in its parameter `sagemaker.depends_on`. Not for multi-model endpoints.",
+        "Models to load at startup besides the default model and those that it calls (its ensemble steps, and its "
+        "parameter `sagemaker.depends_on`), which are always loaded. Name the models that a Python model calls by "
+        "itself (business logic scripting) and does not list in `sagemaker.depends_on`. Not for multi-model endpoints.",
         note="ours",
     )
     inference_type: str = _variable(

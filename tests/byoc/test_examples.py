@@ -83,17 +83,3 @@ def test_picture_tenants(account: Aws, byoc: Byoc, tmp_path: Path, monkeypatch: 
                "--input", "image", "--target-model"]  # fmt: skip
         assert "category object[1, 1]: cat\n" in byoc.ok(*ask, "animal-shelter.tar.gz").out
         assert "category object[1, 1]: other\n" in byoc.ok(*ask, "restaurant.tar.gz").out
-
-
-def test_python_example(
-    account: Aws, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The code of docs/deploy.md plans and deploys; it prints the plan, and nothing else."""
-    write_endpoint(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("byoc.deployment.wait.time.sleep", lambda seconds: None)
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text("utf-8"), flags=re.DOTALL)
-    exec(code, {})
-    assert snapshot(account)["endpoints"]["classifier"][0] == "InService"
-    out, err = capsys.readouterr()
-    assert (len(out.splitlines()), err) == (4, "")

@@ -14,3 +14,9 @@ def test_every_variable_has_a_row_of_five_cells() -> None:
     rows = [line for line in render().splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == [variable.name for variable in variables().values()]
     assert all(row.replace("\\|", "").count("|") == 6 for row in rows)
+
+
+def test_load_models_says_that_the_default_model_is_loaded_anyway() -> None:
+    meaning = variables()["load_models"].meaning
+    assert "besides the default model and those that it calls" in meaning
+    assert "always loaded" in meaning

@@ -188,7 +188,11 @@ def read_config(model: Path) -> ModelConfig:
     Raises:
         RepositoryError: the file is not a model configuration.
     """
-    return _config(parse_message(model), model)
+    message = parse_message(model)
+    try:
+        return _config(message, model)
+    except ValueError as error:  # a number that is none of an enumeration's
+        raise RepositoryError(f"the model {model}", [_invalid(error)]) from None
 
 
 def config_from_triton(completed: Mapping[str, object]) -> ModelConfig:
@@ -219,7 +223,7 @@ def parse_message(model: Path) -> ConfigMessage:
         raise RepositoryError(f"the model {model}", [_invalid(error)]) from None
 
 
-def _invalid(error: text_format.ParseError | UnicodeDecodeError) -> Finding:
+def _invalid(error: Exception) -> Finding:
     line = error.GetLine() if isinstance(error, text_format.ParseError) else None
     reason = re.sub(r"^\d+:\d+ : ", "", str(error))
     return Finding(

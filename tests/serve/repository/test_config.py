@@ -98,6 +98,8 @@ def test_the_memory_that_a_model_needs(tmp_path: Path, text: str, megabytes: int
         (b'name: "a"\nbackand: "python"', 2, "backand"),
         (b"\xff\xfe", None, "utf-8"),
         (b"platform: onnx", 1, "onnx"),
+        (b"instance_group [{ kind: 99 }]", None, "99"),
+        (b"input [{ data_type: 99 }]", None, "99"),
     ],
 )
 def test_a_configuration_that_is_none(tmp_path: Path, content: bytes, line: int | None, complaint: str) -> None:

@@ -54,7 +54,8 @@ class Context:
         path = PurePosixPath(name, *(finding.path.parts if finding.path else ()))
         if name in self.loaded:
             return replace(finding, path=path)
-        return replace(finding, path=path, severity="warning", message=f"{finding.message} (the model is not loaded)")
+        remedy = f"{finding.remedy} (the model is not loaded)"
+        return replace(finding, path=path, severity="warning", remedy=remedy)
 
     def own_calls(self, name: str) -> tuple[str, ...]:
         """Return the models of this directory that a model calls."""

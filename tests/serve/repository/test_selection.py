@@ -123,7 +123,7 @@ def test_a_mistake_in_a_model_that_is_not_loaded_is_a_warning(tmp_path: Path) ->
         ("invalid-config", "warning", "broken/config.pbtxt", 1),
         ("tensor-written-twice", "warning", "twice/config.pbtxt", None),
     ]
-    assert all("(the model is not loaded)" in warning.message for warning in found.warnings)
+    assert all("(the model is not loaded)" in warning.remedy for warning in found.warnings)
     assert "broken/config.pbtxt:1: this is not a valid model configuration" in refusal(tmp_path, "broken")
 
 

@@ -10,7 +10,7 @@ import typer
 from byoc import archive
 from byoc.commands import terminal
 from byoc.commands.options import Json
-from serve.repository import find_models
+from serve.repository import find_models, is_model
 
 __all__ = ["pack"]
 
@@ -74,7 +74,9 @@ def pack(
 
 
 def _names(shared_models: list[str]) -> frozenset[str]:
-    """The names of shared models. A directory adds every model in it."""
-    return frozenset(
-        name for given in shared_models for name in (find_models(Path(given)) if Path(given).is_dir() else (given,))
-    )
+    """The names of shared models. A directory of models adds every model in it."""
+    return frozenset(name for given in shared_models for name in _models_of(Path(given)))
+
+
+def _models_of(given: Path) -> tuple[str, ...]:
+    return find_models(given) if given.is_dir() and not is_model(given) else (given.name,)

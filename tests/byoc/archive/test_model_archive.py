@@ -161,6 +161,74 @@ def test_tenants(tmp_path: Path) -> None:
     assert [read(one.path, MultiModel()).digest for one in packed] == [one.digest for one in packed]
 
 
+def write_caller(directory: Path, called: str) -> Path:
+    """A Python model that says that it calls another."""
+    write_model(directory, "caller")
+    with (directory / "caller" / "config.pbtxt").open("a") as file:
+        file.write(f'parameters {{ key: "sagemaker.depends_on" value {{ string_value: "{called}" }} }}')
+    return directory
+
+
+def test_refuses_a_python_model_without_code(model: Path, tmp_path: Path) -> None:
+    (model / "double" / "1" / "model.py").rename(model / "double" / "1" / "main.py")
+    with pytest.raises(ArchiveError, match=r"double is a Python model without 1/model\.py"):
+        pack(model, tmp_path / "model.tar.gz")
+
+
+def test_refuses_a_call_to_an_absent_model(model: Path, tmp_path: Path) -> None:
+    write_ensemble(model, "typo")
+    with pytest.raises(ArchiveError, match="pipeline calls the model 'typo', which is not in the model directory"):
+        pack(model, tmp_path / "model.tar.gz", SingleModel("pipeline"))
+    with pytest.raises(ArchiveError, match="caller calls the model 'typo'"):
+        pack(write_caller(tmp_path / "other", "typo"), tmp_path / "model.tar.gz")
+
+
+def test_warns_of_a_mistake_in_a_model_that_is_not_loaded(model: Path, tmp_path: Path) -> None:
+    write_model(model, "other")
+    (model / "other" / "1" / "model.py").unlink()
+    [warning] = pack(model, tmp_path / "model.tar.gz", SingleModel("double")).warnings
+    assert (warning.code, warning.severity) == ("python-without-code", "warning")
+    with pytest.raises(ArchiveError, match="other is a Python model without"):
+        pack(model, tmp_path / "model.tar.gz", SingleModel("double", ("other",)))
+    with pytest.raises(ArchiveError, match=r"names 'typo', which is not in it(.|\n)*--load-model"):
+        pack(model, tmp_path / "model.tar.gz", SingleModel("double", ("typo",)))
+
+
+def test_a_tenant_that_calls_shared_models(tmp_path: Path) -> None:
+    """Where they are not known, what the image must share is a warning; where they are, a call to another an error."""
+    write_caller(tmp_path / "tenants" / "ada", "tokenizer")
+    [packed] = pack_tenants(tmp_path / "tenants", tmp_path / "out")
+    assert [str(warning) for warning in packed.warnings] == [
+        "caller/config.pbtxt: caller calls the model 'tokenizer', which is not in the archive (caller): the image must "
+        "share a model 'tokenizer'"
+    ]
+    [packed] = pack_tenants(tmp_path / "tenants", tmp_path / "out", MultiModel(frozenset({"tokenizer"})))
+    assert packed.warnings == read(packed.path, MultiModel(frozenset({"tokenizer"}))).warnings == ()
+    with pytest.raises(ArchiveError, match=r"neither in the archive \(caller\) nor shared \(none\)"):
+        pack_tenants(tmp_path / "tenants", tmp_path / "out", MultiModel(frozenset()))
+
+
+def test_an_empty_version_directory_survives(model: Path, tmp_path: Path) -> None:
+    """Triton refuses an ensemble without one."""
+    write_ensemble(model, "double")
+    packed = pack(model, tmp_path / "model.tar.gz", SingleModel("pipeline"))
+    assert "pipeline/1" in names(packed.path)
+    assert read(packed.path, SingleModel("pipeline")) == packed
+    (model / "pipeline" / "1").rmdir()
+    with pytest.raises(ArchiveError, match="pipeline has no version that Triton serves"):
+        pack(model, tmp_path / "model.tar.gz", SingleModel("pipeline"))
+
+
+def test_a_large_configuration_is_read_to_its_end(model: Path, tmp_path: Path) -> None:
+    with (model / "double" / "config.pbtxt").open("a") as file:
+        file.write("# comment\n" * 200_000 + "colour: 1")
+    tar = tmp_path / "model.tar.gz"
+    with tarfile.open(tar, "w:gz") as written:
+        written.add(model, ".")
+    with pytest.raises(ArchiveError, match="colour"):
+        read(tar)
+
+
 def test_no_tenant_is_written_when_one_is_wrong(tmp_path: Path) -> None:
     directory = tmp_path / "tenants"
     write_model(directory, "good")
@@ -216,3 +284,26 @@ def test_command(byoc: Byoc, model: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert "double" in byoc.ok("pack", model).out
     write_model(tmp_path / "tenants" / "ada")
     assert "models/ada.tar.gz" in byoc.ok("pack", "tenants", "--multi-model").out
+
+
+def test_command_with_shared_models(byoc: Byoc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_caller(tmp_path / "tenants" / "ada", "tokenizer")
+    write_model(tmp_path / "image", "tokenizer")
+    command = ("pack", "tenants", "--multi-model")
+    assert (
+        "warning: models/ada.tar.gz: caller/config.pbtxt: caller calls the model 'tokenizer'" in byoc.ok(*command).err
+    )
+    for shared in (("tokenizer",), ("other", "--shared-models", "image")):
+        assert "warning" not in byoc.ok(*command, "--shared-models", *shared).err
+    refused = byoc(*command, "--shared-models", "other")
+    assert (refused.status, "nor shared (other)" in refused.err) == (1, True)
+
+
+def test_command_with_models_to_load(byoc: Byoc, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_model(model, "other", code="")
+    (model / "other" / "1" / "model.py").unlink()
+    command = ("pack", model, "--default-model", "double")
+    assert "other is a Python model without 1/model.py: add the file (the model is not loaded)" in byoc.ok(*command).err
+    assert byoc(*command, "--load-model", "other").status == 1

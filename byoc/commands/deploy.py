@@ -64,7 +64,7 @@ def deploy(
     spec = endpoint_file.load(_file(file, options), options)
     session = aws.connect(region or spec.region, profile)
     if plan:
-        show_plan(deployment.plan_only(session, spec), as_json)
+        show_plan(deployment.plan_only(session, spec, progress=terminal.PROGRESS), as_json)
         return
     policy = WaitPolicy(interval, timeout)
     _show(deployment.deploy(session, spec, policy, wait=wait, progress=terminal.PROGRESS), as_json)

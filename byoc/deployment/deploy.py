@@ -44,14 +44,21 @@ class Outcome:
     status: str
 
 
-def plan_only(aws: Aws, spec: Specification) -> Plan:
+def plan_only(aws: Aws, spec: Specification, *, progress: Progress = SILENT) -> Plan:
     """The plan that `deploy` would carry out. Changes nothing.
+
+    Args:
+        aws: the session, in the endpoint's region.
+        spec: the specification of the endpoint.
+        progress: is told what might be wrong with the models.
 
     Raises:
         ByocError: the deployment would certainly fail.
     """
     with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
-        return prepare(aws, spec, existing(aws, spec.endpoint), Path(scratch))
+        plan = prepare(aws, spec, existing(aws, spec.endpoint), Path(scratch))
+    _warn(plan, progress)
+    return plan
 
 
 def deploy(
@@ -77,6 +84,7 @@ def deploy(
         found = existing(aws, spec.endpoint)
     with tempfile.TemporaryDirectory(prefix="byoc-") as scratch:
         plan = prepare(aws, spec, found, Path(scratch))
+        _warn(plan, progress)
         _upload(aws, plan.uploads, progress)
     _create_resources(aws, plan)
     _change_endpoint(aws, plan, policy, progress)
@@ -86,6 +94,13 @@ def deploy(
     _wait_until_in_service(aws, plan, policy, progress)
     _clean_up(aws, plan, found)
     return Outcome(plan, "InService")
+
+
+def _warn(plan: Plan, progress: Progress) -> None:
+    """Tell what might be wrong with the archives that are not in S3 yet."""
+    for upload in plan.uploads:
+        for warning in upload.archive.warnings:
+            progress.note(f"warning: {upload.archive.path.name}: {warning}")
 
 
 def _upload(aws: Aws, uploads: tuple[Upload, ...], progress: Progress) -> None:

@@ -98,9 +98,9 @@ def deploy(
 
 def _warn(plan: Plan, progress: Progress) -> None:
     """Tell what might be wrong with the archives that are not in S3 yet."""
-    for upload in plan.uploads:
-        for warning in upload.archive.warnings:
-            progress.note(f"warning: {upload.archive.path.name}: {warning}")
+    for archive in (one.archive for one in plan.uploads):
+        for warning in archive.warnings:
+            progress.note(f"warning: {archive.path.name}: {warning}")
 
 
 def _upload(aws: Aws, uploads: tuple[Upload, ...], progress: Progress) -> None:

@@ -188,6 +188,17 @@ def test_many_models(account: Aws, server: AwsServer, byoc: Byoc, tmp_path: Path
     assert third["objects"].isdisjoint(second["objects"])
 
 
+def test_warns_of_models_that_the_image_must_share(account: Aws, byoc: Byoc, tmp_path: Path) -> None:
+    tenants(tmp_path, ada="1")
+    with (tmp_path / "tenants" / "ada" / "double" / "config.pbtxt").open("a") as file:
+        file.write('parameters { key: "sagemaker.depends_on" value { string_value: "tokenizer" } }')
+    endpoint = write_endpoint(tmp_path, model=None, models="tenants")
+    for command in (byoc.ok("deploy", endpoint, "--plan"), deploy(byoc, endpoint)):
+        assert command.status == 0
+        assert "warning: ada.tar.gz: double/config.pbtxt: " in command.err
+        assert "the image must share a model 'tokenizer'" in command.err
+
+
 def test_ready_archives_are_taken_as_they_are(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
     byoc.ok("pack", model, "--output", tmp_path / "model.tar.gz")
     assert deploy(byoc, write_endpoint(tmp_path)).status == 0

@@ -342,3 +342,11 @@ def test_full_disk_is_one_line(byoc: Byoc, model: Path) -> None:
     result = byoc("pack", model, "--output", "/dev/full/model.tar.gz")
     assert (result.status, len(result.err.splitlines())) == (1, 1)
     assert "/dev/full" in result.err
+
+
+def test_moved_archives_leave_nothing_where_they_were(account: Aws, byoc: Byoc, model: Path, tmp_path: Path) -> None:
+    account.s3.create_bucket(Bucket="elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    deploy(byoc, write_endpoint(tmp_path))
+    assert deploy(byoc, write_endpoint(tmp_path, upload_to="s3://elsewhere")).status == 0
+    assert account.s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert account.s3.list_objects_v2(Bucket="elsewhere")["KeyCount"] == 1

@@ -97,7 +97,7 @@ def deploy(
 
 
 def _warn(plan: Plan, progress: Progress) -> None:
-    """Tell what might be wrong with the archives that are not in S3 yet."""
+    """Report the warnings about the archives to upload."""
     for archive in (one.archive for one in plan.uploads):
         for warning in archive.warnings:
             progress.note(f"warning: {archive.path.name}: {warning}")

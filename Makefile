@@ -108,6 +108,7 @@ TIMED    = started=$$(date +%s); $(1); status=$$?; took=$$(($$(date +%s) - start
 test: models wrk curl $(if $(filter true,$(CI)),torch) ## run all tests (ARGS=tests/serve: a part; WORKERS=1)
 	@$(call TIMED,$(PYTEST) $(ARGS))
 
+check: WORKERS = $(shell nproc)
 check: models lint ## lint, and run the tests that need no server: under 3 minutes
 	@$(call TIMED,$(PYTEST) -m 'not server' $(ARGS))
 

@@ -83,7 +83,8 @@ run: models curl ## serve the image classifier and ask it about a photograph (AR
 # BASE_IMAGE=…/sagemaker-tritonserver:26.05-py3 builds on NVIDIA's image, otherwise on a CPU base that is made here.
 IMAGE ?= triton-byoc:latest
 cpu-base: setup ## build the base image for machines without a GPU or AWS
-	@$(BIN)/python -c 'from pathlib import Path; from byoc.image.builder import build_cpu_base; build_cpu_base(Path())'
+	@$(BIN)/python -c 'from pathlib import Path; from byoc.commands.terminal import PROGRESS; \
+	  from byoc.image.builder import build_cpu_base; build_cpu_base(Path(), progress=PROGRESS)'
 
 image: models ## build the container image (IMAGE=, BASE_IMAGE=)
 	@$(BIN)/byoc build --tag $(IMAGE) $(if $(BASE_IMAGE),--base $(BASE_IMAGE),--cpu)

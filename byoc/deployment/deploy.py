@@ -50,7 +50,7 @@ def plan_only(aws: Aws, spec: Specification, *, progress: Progress = SILENT) -> 
     Args:
         aws: the session, in the endpoint's region.
         spec: the specification of the endpoint.
-        progress: is told what might be wrong with the models.
+        progress: receives the warnings about models.
 
     Raises:
         ByocError: the deployment would certainly fail.
@@ -71,7 +71,7 @@ def deploy(
         spec: the specification of the endpoint.
         policy: how long to wait.
         wait: False returns as soon as SageMaker has begun. Obsolete resources are then deleted by the next run.
-        progress: is told what is going on.
+        progress: receives notes, transfers and waits.
 
     Raises:
         DeploymentError: the endpoint failed; the message has the reason and the end of the log. After a failed update,

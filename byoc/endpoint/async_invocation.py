@@ -45,7 +45,7 @@ def invoke_async(
         input_location: the `s3://…` address of the body, or None.
         timeout: how long to wait for the result, in seconds.
         interval: how often to poll, in seconds.
-        progress: is told what is being waited for.
+        progress: receives notes and waits.
 
     Raises:
         InvocationError: the request failed (the message quotes the failure object), or there is no result in time.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from byoc.aws import Aws
+from byoc.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from mypy_boto3_application_autoscaling.type_defs import TargetTrackingScalingPolicyConfigurationTypeDef
@@ -93,20 +94,26 @@ def _described(aws: Aws, endpoint: str, variant: str, minimum: int, maximum: int
 
 
 def scale(aws: Aws, endpoint: str, wanted: Scaling) -> None:
-    """Scale a variant between `wanted.minimum` and `wanted.maximum`, towards its target."""
-    target = _target(endpoint, wanted.variant)
+    """Scale a variant between `wanted.minimum` and `wanted.maximum`, towards its target.
+
+    Raises:
+        ConfigurationError: it has no target.
+    """
+    target, tracking = _target(endpoint, wanted.variant), _tracking(wanted)
     aws.autoscaling.register_scalable_target(**target, MinCapacity=wanted.minimum, MaxCapacity=wanted.maximum)
     aws.autoscaling.put_scaling_policy(
         **target,
         PolicyName=_POLICY,
         PolicyType="TargetTrackingScaling",
-        TargetTrackingScalingPolicyConfiguration=_tracking(wanted),
+        TargetTrackingScalingPolicyConfiguration=tracking,
     )
 
 
 def _tracking(wanted: Scaling) -> TargetTrackingScalingPolicyConfigurationTypeDef:
+    if wanted.invocations_per_instance is None:
+        raise ConfigurationError(f"{wanted.variant}: scaling has no target", "Set invocations_per_instance.")
     tracking: TargetTrackingScalingPolicyConfigurationTypeDef = {
-        "TargetValue": wanted.invocations_per_instance or 0.0,
+        "TargetValue": wanted.invocations_per_instance,
         "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
     }
     if wanted.scale_in_cooldown is not None:

@@ -55,7 +55,7 @@ def build(
         tag: the name of the new image.
         context: the directory for the build context. Default: build/image in the checkout.
         profile: the AWS profile to pull a base image from ECR with.
-        progress: is told what is going on.
+        progress: receives notes, transfers and waits.
 
     Raises:
         ConfigurationError: `source` is not a checkout.

@@ -11,17 +11,11 @@ import pytest
 import yaml
 
 from byoc.aws import Aws
-from docs import endpoint as endpoint_page
 from tests.byoc.conftest import Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.runtime_shim import hosting
 from tests.triton import ROOT
 
 EXAMPLES = ROOT / "examples"
-
-
-def test_pages_are_up_to_date() -> None:
-    assert endpoint_page.PAGE.read_text("utf-8") == endpoint_page.render(), "stale: run `make docs`"
-    assert endpoint_page.SCHEMA.read_text("utf-8") == endpoint_page.schema(), "stale: run `make docs`"
 
 
 PAGES = ["docs/deploy.md", "examples/classifier/README.md", "examples/picture_tenants/README.md"]

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from byoc.aws import Aws
+from byoc.endpoint import scaling
+from byoc.endpoint.scaling import Scaling
+from byoc.errors import ConfigurationError
 from tests.byoc.conftest import Byoc, deploy, snapshot, write_endpoint
 
 
@@ -33,3 +38,9 @@ def test_scale_one_variant(account: Aws, byoc: Byoc, model: Path, tmp_path: Path
     assert (wrong.status, "has no variant 'three'. It has: one, two" in wrong.err) == (1, True)
     assert deploy(byoc, write_endpoint(tmp_path, variants=[{"name": "one"}])).status == 0
     assert snapshot(account)["scaling"] == {}
+
+
+def test_scaling_without_a_target(endpoint: Aws) -> None:
+    with pytest.raises(ConfigurationError, match="AllTraffic: scaling has no target"):
+        scaling.scale(endpoint, "classifier", Scaling("AllTraffic", 1, 2))
+    assert snapshot(endpoint)["scaling"] == {}

@@ -45,7 +45,7 @@ def of_serve(extracted: Path, endpoint: SingleModel | MultiModel) -> Verdict:
 def extracted(source: Path, place: Path, endpoint: SingleModel | MultiModel) -> Path:
     """Pack a directory without any check, and extract it to `place`/model as SageMaker does."""
     root = source.name if isinstance(endpoint, SingleModel) and is_model(source) else ""
-    place.mkdir(parents=True, exist_ok=True)
+    (place / "model").mkdir(parents=True)
     write(entries(source, root), place / "unchecked.tar.gz")
     with tarfile.open(place / "unchecked.tar.gz") as tar:
         tar.extractall(place / "model", filter="data")

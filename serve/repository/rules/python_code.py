@@ -1,4 +1,4 @@
-"""A Python model without its code, which Triton 2.51 would load for ever."""
+"""A Python model without its code, which Triton 2.51 would load forever."""
 
 from __future__ import annotations
 

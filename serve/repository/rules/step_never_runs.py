@@ -15,7 +15,7 @@ def step_never_runs(context: Context) -> Iterator[Finding]:
     """Find ensembles with a step that waits for a tensor which nothing before it writes."""
     for model in context.models.values():
         for step, missing in _waiting(model.config):
-            message = f"the step {step!r} of {model} would wait for ever for {', '.join(missing)}"
+            message = f"the step {step!r} of {model} would wait forever for {', '.join(missing)}"
             remedy = "expected inputs of the ensemble, or tensors that a step before it writes"
             yield context.error(model, "step-never-runs", message, remedy)
 

@@ -1,4 +1,4 @@
-"""A version directory with an impossible number: tritonserver 2.51 ends, or loads a Python model for ever."""
+"""A version directory with an impossible number: tritonserver 2.51 ends, or loads a Python model forever."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serve.repository import RepositoryError, Runtime, Tenant, inspect_tenant, names_in_triton
-from tests.serve.repository.rules.test_rules import DEPENDS_ON, MEMORY, PYTHON, ensemble
+from tests.serve.repository.configurations import DEPENDS_ON, MEMORY, PYTHON, ensemble
 
 SHARED = frozenset({"shared"})
 

@@ -78,7 +78,7 @@ def test_a_called_model_that_is_not_there(tmp_path: Path, calling: str) -> None:
     [
         (ensemble("part", "part", tensors=("a", "a")), "writes the tensor 'a'"),
         (ensemble("part", tensors=("t0",)), "writes the tensor 't0'"),
-        (ensemble("part").replace('value: "t0"', 'value: "t9"'), "would wait for ever for t9"),
+        (ensemble("part").replace('value: "t0"', 'value: "t9"'), "would wait forever for t9"),
     ],
 )
 def test_an_ensemble_that_would_run_for_ever(tmp_path: Path, steps: str, complaint: str) -> None:

@@ -7,16 +7,31 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from serve import sagemaker
 
-__all__ = ["PortRange", "Settings", "SettingsError", "Variable", "variables"]
+__all__ = [
+    "Frontend",
+    "InferenceType",
+    "PingMode",
+    "PortRange",
+    "Settings",
+    "SettingsError",
+    "TensorFlowVersion",
+    "Variable",
+    "variables",
+]
 
 T = TypeVar("T")
+
+Frontend = Literal["gateway", "native"]
+InferenceType = Literal["infer", "generate", "generate_stream"]
+PingMode = Literal["ready", "live"]
+TensorFlowVersion = Literal["1", "2"]
 
 
 class SettingsError(ValueError):
@@ -33,6 +48,10 @@ class PortRange:
     def __contains__(self, port: object) -> bool:
         """Tell whether a port lies in the range."""
         return isinstance(port, int) and self.first <= port <= self.last
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the ports in ascending order."""
+        return iter(range(self.first, self.last + 1))
 
     def __str__(self) -> str:
         """Return the range as SageMaker writes it."""
@@ -103,7 +122,10 @@ def _model_name(text: str) -> str:
     return text
 
 
-def _choice(*names: str) -> Kind[str]:
+def _choice(literal: Any) -> Kind[str]:
+    """Accept the values of a `Literal`."""
+    names: tuple[str, ...] = get_args(literal)
+
     def parse(text: str) -> str:
         if text not in names:
             raise ValueError(text)
@@ -160,9 +182,9 @@ class Settings:
         "missing.",
         note="ours",
     )
-    frontend: str = _variable(
+    frontend: Frontend = _variable(
         "SAGEMAKER_TRITON_FRONTEND",
-        _choice("gateway", "native"),
+        _choice(Frontend),
         "gateway",
         "`gateway`: HAProxy and the app answer SageMaker. `native`: Triton's own SageMaker port does.",
         note="ours",
@@ -183,15 +205,15 @@ class Settings:
         "itself (business logic scripting) and does not list in `sagemaker.depends_on`. Not for multi-model endpoints.",
         note="ours",
     )
-    inference_type: str = _variable(
+    inference_type: InferenceType = _variable(
         "SAGEMAKER_TRITON_INFERENCE_TYPE",
-        _choice("infer", "generate", "generate_stream"),
+        _choice(InferenceType),
         "infer",
         "Which of Triton's endpoints `/invocations` is. `Accept: text/event-stream` always means `generate_stream`.",
     )
-    override_ping_mode: str | None = _variable(
+    override_ping_mode: PingMode | None = _variable(
         "SAGEMAKER_TRITON_OVERRIDE_PING_MODE",
-        _choice("ready", "live"),
+        _choice(PingMode),
         None,
         "`ready`: `/ping` is 200 when the default model and all it uses are ready. `live`: when tritonserver is alive.",
         note="stock: `serve` sets the mode for multi-model endpoints without exporting it, so it never takes effect",
@@ -273,9 +295,9 @@ class Settings:
     shm_growth_byte_size: int = _variable(
         "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE", BYTES, 1024 * 1024, "The step by which it grows."
     )
-    tensorflow_version: str | None = _variable(
+    tensorflow_version: TensorFlowVersion | None = _variable(
         "SAGEMAKER_TRITON_TENSORFLOW_VERSION",
-        _choice("1", "2"),
+        _choice(TensorFlowVersion),
         None,
         "Version that the TensorFlow backend loads.",
         shown_default="the backend's",
@@ -303,9 +325,24 @@ class Settings:
     )
 
     @property
-    def ping_mode(self) -> str:
+    def ping_mode(self) -> PingMode:
         """Return what `/ping` waits for: `ready` or `live`."""
         return self.override_ping_mode or ("live" if self.multi_model else "ready")
+
+    @property
+    def inner_ports(self) -> PortRange:
+        """Return the ports that may be opened besides the SageMaker port."""
+        return self.safe_port_range or PortRange(*sagemaker.DEFAULT_SAFE_PORTS)
+
+    @property
+    def tritonserver(self) -> Path:
+        """Return the path of the tritonserver program."""
+        return self.install_dir / "bin" / "tritonserver"
+
+    def is_default(self, name: str) -> bool:
+        """Tell whether a field has the value that it has where its variable is not set."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return bool(getattr(self, name) == defaults[name])
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:

@@ -6,7 +6,7 @@ import asyncio
 
 import aiohttp
 
-from serve.app.options import AppOptions
+from serve.app.options import AppOptions, BehindHAProxy
 
 __all__ = ["CONTENT_TYPE", "collect"]
 
@@ -21,8 +21,8 @@ async def collect(options: AppOptions) -> str:
         aiohttp.ClientError, TimeoutError: one of them can't be read.
     """
     pages = [_get(aiohttp.TCPConnector(), options.triton_metrics)]
-    if options.haproxy_metrics is not None:
-        pages.append(_get(aiohttp.UnixConnector(options.haproxy_metrics), "http://haproxy/metrics"))
+    if isinstance(options.listen, BehindHAProxy):
+        pages.append(_get(aiohttp.UnixConnector(options.listen.metrics_socket), "http://haproxy/metrics"))
     return "".join(f"{page.rstrip()}\n" for page in await asyncio.gather(*pages))
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from serve.app.background import Background, Shutdown
 from serve.app.options import MultiModelOptions
-from serve.front_door.tenant_map import OUT_OF_MEMORY_KEY, Routes
+from serve.front_door.memory_flag import MemoryFlag
+from serve.front_door.tenant_map import TenantMap
 from serve.machine.resources import Resources
 from serve.tenants.admission import Admission, Meter
 from serve.tenants.archives import Archives
@@ -67,18 +68,25 @@ class MultiModel:
 
 @asynccontextmanager
 async def running_multi_model(
-    options: MultiModelOptions, condition: Condition, health: Health, shutdown: Shutdown
+    options: MultiModelOptions,
+    tenant_map: TenantMap,
+    memory_flag: MemoryFlag,
+    condition: Condition,
+    health: Health,
+    shutdown: Shutdown,
 ) -> AsyncIterator[MultiModel]:
     """Recover the tenants and watch over them in the background, and recover them again whenever SIGHUP comes.
 
     Args:
         options: the app's options for a multi-model endpoint.
+        tenant_map: which tenants HAProxy hands to Triton by itself.
+        memory_flag: tells HAProxy that the kernel has just killed a process.
         condition: compares models with their processes.
         health: whether tritonserver itself is ready.
         shutdown: ends the app when something in the background fails.
     """
     async with open_control(options.triton_grpc) as control, Background(shutdown) as background:
-        multi_model = _put_together(options, control, condition, health, background)
+        multi_model = _put_together(options, tenant_map, memory_flag, control, condition, health, background)
         for work in (multi_model.recover(), multi_model.process_watch.run(), multi_model.kill_watch.run()):
             background.start(work)
         # The supervisor sends SIGHUP when it has restarted tritonserver.
@@ -87,12 +95,17 @@ async def running_multi_model(
 
 
 def _put_together(
-    options: MultiModelOptions, control: TritonControl, condition: Condition, health: Health, background: Background
+    options: MultiModelOptions,
+    tenant_map: TenantMap,
+    memory_flag: MemoryFlag,
+    control: TritonControl,
+    condition: Condition,
+    health: Health,
+    background: Background,
 ) -> MultiModel:
     shared = SharedModels(frozenset(options.shared_models), on_cpu=condition.processes.runtime.gpus == 0)
     resources = Resources(Path(options.tenant_repository).parent)
     store = Store(Path(options.tenant_repository), Path(options.records_dir))
-    tenant_map = Routes(Path(options.table), Path(options.admin_socket) if options.admin_socket else None)
     registry, exclusive, loader = Registry(tenant_map), Exclusive(), Loader(control)
     unloader = Unloader(control, store, registry, condition.processes)
     tenants = Tenants(
@@ -109,7 +122,7 @@ def _put_together(
     )
 
     async def tell(killed: bool) -> None:
-        await (tenant_map.add(OUT_OF_MEMORY_KEY, "/") if killed else tenant_map.remove(OUT_OF_MEMORY_KEY))
+        await (memory_flag.set() if killed else memory_flag.clear())
 
     return MultiModel(
         tenants,

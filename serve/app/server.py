@@ -21,8 +21,11 @@ from serve.app.errors import Connection, as_json
 from serve.app.invocations import Invocations
 from serve.app.models import ModelRoutes
 from serve.app.multi_model import running_multi_model
-from serve.app.options import AppOptions
+from serve.app.options import AppOptions, BehindHAProxy, MultiModelOptions, OnPort, SingleModelOptions
 from serve.app.system import ReasonNotReady, SystemRoutes
+from serve.front_door.live_map import HAProxyMap, LiveMap, NoMap
+from serve.front_door.memory_flag import MemoryFlag
+from serve.front_door.tenant_map import TenantMap
 from serve.tenants.condition import Condition
 from serve.triton.client import TritonClient, open_session
 from serve.triton.configurations import Configurations
@@ -67,11 +70,12 @@ async def run(options: AppOptions) -> int:
             triton, condition.configurations, condition.processes, options.watched_models, options.ping_mode
         )
         app = web.Application(middlewares=[as_json], client_max_size=BODY_BYTES)
-        if options.multi_model is None:
+        if isinstance(options.serves, SingleModelOptions):
             reason_not_ready = health.reason_not_ready
-            _add_invocations(app, Invocations(triton, session, options.inference_type), str(options.default_model))
+            _add_invocations(app, Invocations(triton, session, options.inference_type), options.serves.default_model)
         else:
-            running = running_multi_model(options.multi_model, condition, health, shutdown)
+            maps = _maps(options.serves, options.listen)
+            running = running_multi_model(options.serves, *maps, condition, health, shutdown)
             multi_model = await stack.enter_async_context(running)
             reason_not_ready = multi_model.reason_not_ready
             killed = multi_model.kill_watch.killed_recently
@@ -91,14 +95,23 @@ async def _serve(
     await runner.setup()
     try:
         async with Background(shutdown) as background:
-            background.start(announce_ready(reason_not_ready, options.default_model or "the endpoint"))
+            background.start(announce_ready(reason_not_ready, options.endpoint))
             listening = await _listen(runner, options)
             await shutdown.requested.wait()
             listening.close()
         # Behind HAProxy nothing is in flight any more. After a failure nothing can be waited for.
-        return options.socket is not None or shutdown.failed or await draining.finish(options.drain_seconds)
+        return (
+            isinstance(options.listen, BehindHAProxy) or shutdown.failed or await draining.finish(options.drain_seconds)
+        )
     finally:
         await runner.cleanup()
+
+
+def _maps(options: MultiModelOptions, listen: OnPort | BehindHAProxy) -> tuple[TenantMap, MemoryFlag]:
+    def live_map(path: str) -> LiveMap:
+        return NoMap() if isinstance(listen, OnPort) else HAProxyMap(Path(path), Path(listen.admin_socket))
+
+    return TenantMap(live_map(options.tenant_map)), MemoryFlag(live_map(options.memory_map))
 
 
 def _add_invocations(app: web.Application, invocations: Invocations, model: str) -> None:
@@ -118,9 +131,9 @@ def _listen(runner: web.AppRunner, options: AppOptions) -> Awaitable[asyncio.Ser
             raise RuntimeError("the runner has not been set up")
         return Connection(runner.server, loop=loop, **settings)
 
-    if options.port is not None:
-        return loop.create_server(connection, port=options.port, backlog=BACKLOG)
-    path = Path(str(options.socket))
+    if isinstance(options.listen, OnPort):
+        return loop.create_server(connection, port=options.listen.port, backlog=BACKLOG)
+    path = Path(options.listen.socket)
     path.unlink(missing_ok=True)  # left by an app that was killed
     return loop.create_unix_server(connection, path, backlog=BACKLOG)
 

@@ -1,5 +1,5 @@
 """The front door: HAProxy on the SageMaker port."""
 
-from serve.front_door.configuration import NOISE_OF_THE_END, FrontDoor, render
+from serve.front_door.configuration import STOP_MESSAGES, FrontDoor, ServedModel, TenantMaps, render
 
-__all__ = ["NOISE_OF_THE_END", "FrontDoor", "render"]
+__all__ = ["STOP_MESSAGES", "FrontDoor", "ServedModel", "TenantMaps", "render"]

@@ -8,14 +8,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-__all__ = ["AdminSession"]
+__all__ = ["ANSWER_SECONDS", "AdminSession"]
 
 T = TypeVar("T")
 
 PROMPT = b"\n> "
 CHUNK_BYTES = 64 * 1024
 
-# It answers within milliseconds, however many requests are in flight.
+# HAProxy answers within milliseconds, however many requests are in flight.
 ANSWER_SECONDS = 5.0
 
 
@@ -24,11 +24,16 @@ class AdminSession:
 
     HAProxy closes the socket when it starts to stop, but goes on to serve the sessions that are open: enter this
     context before SIGUSR1 to be able to look while it drains.
+
+    Args:
+        socket: the command socket.
+        answer_seconds: how long HAProxy may take to accept the connection, and to answer a command.
     """
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, answer_seconds: float = ANSWER_SECONDS) -> None:
         """Name the socket; the connection is made on entering the context."""
         self._path = socket
+        self._answer_seconds = answer_seconds
 
     async def __aenter__(self) -> AdminSession:
         """Connect.
@@ -36,7 +41,7 @@ class AdminSession:
         Raises:
             EOFError, OSError: HAProxy does not listen, or does not answer.
         """
-        self._reader, self._writer = await _in_time(asyncio.open_unix_connection(str(self._path)))
+        self._reader, self._writer = await self._in_time(asyncio.open_unix_connection(str(self._path)))
         try:
             await self.command("prompt")
         except BaseException:
@@ -67,7 +72,7 @@ class AdminSession:
         Raises:
             EOFError, OSError: HAProxy has ended, or does not answer.
         """
-        return await _in_time(self._exchange(text))
+        return await self._in_time(self._exchange(text))
 
     async def _exchange(self, text: str) -> str:
         self._writer.write(text.encode() + b"\n")
@@ -79,9 +84,8 @@ class AdminSession:
             answer += chunk
         return answer.removesuffix(PROMPT).decode()
 
-
-async def _in_time(answer: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(answer, ANSWER_SECONDS)
-    except asyncio.TimeoutError:  # before Python 3.11 that is no OSError
-        raise TimeoutError(f"HAProxy did not answer within {ANSWER_SECONDS:g} s") from None
+    async def _in_time(self, answer: Awaitable[T]) -> T:
+        try:
+            return await asyncio.wait_for(answer, self._answer_seconds)
+        except asyncio.TimeoutError:  # before Python 3.11 that is no OSError
+            raise TimeoutError(f"HAProxy did not answer within {self._answer_seconds:g} s") from None

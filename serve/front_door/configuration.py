@@ -11,13 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from serve import sagemaker
 from serve.codecs import kserve
-from serve.front_door.tenant_map import OUT_OF_MEMORY_KEY
+from serve.front_door import memory_flag
+from serve.settings import InferenceType
 from serve.triton import errors as triton_errors
 
-__all__ = ["ERRORS", "NOISE_OF_THE_END", "FrontDoor", "render"]
+__all__ = ["ERRORS", "STOP_MESSAGES", "FrontDoor", "ServedModel", "TenantMaps", "render"]
 
 # What HAProxy writes, twice, for each of its parts when it stops.
-NOISE_OF_THE_END = r"Proxy .+ stopped \(cumulated conns"
+STOP_MESSAGES = r"Proxy .+ stopped \(cumulated conns"
 
 # What HAProxy answers by itself, in place of its HTML pages. No single quotes: they end a string in the configuration.
 ERRORS = {
@@ -38,16 +39,39 @@ ERRORS = {
 
 
 @dataclass(frozen=True)
+class ServedModel:
+    """What `/invocations` runs.
+
+    Attributes:
+        name: the model's name in Triton.
+    """
+
+    name: str
+
+
+@dataclass(frozen=True)
+class TenantMaps:
+    """The maps of a multi-model endpoint, which the app keeps up to date.
+
+    Attributes:
+        tenants: the file of the tenant map, see `TenantMap`.
+        memory: the file of the map behind `MemoryFlag`.
+    """
+
+    tenants: Path
+    memory: Path
+
+
+@dataclass(frozen=True)
 class FrontDoor:
     """What the front door needs to know.
 
     Attributes:
         port: the SageMaker port.
         triton: where Triton's HTTP front end listens, as HAProxy writes it: `127.0.0.1:8000` or `unix@/path`.
-        model: the model behind `/invocations`; None on a multi-model endpoint, where `tenant_table` names them.
-        inference_type: `infer`, `generate` or `generate_stream`.
+        serves: what invocations run.
+        inference_type: which of Triton's endpoints an invocation is for, where the request does not tell.
         app_socket, metrics_socket, admin_socket: Unix sockets: the app's, HAProxy's metrics, HAProxy's commands.
-        tenant_table: a file, tenant → model, which the app keeps up to date; see `routes`.
         drain_seconds: how long requests in flight may take once it stops.
         body_seconds: how long a client may take to send a body.
         answer_seconds: how long a model may take to answer; SageMaker itself gives up after 60 s, asynchronous
@@ -57,12 +81,11 @@ class FrontDoor:
 
     port: int
     triton: str
-    model: str | None
-    inference_type: str
+    serves: ServedModel | TenantMaps
+    inference_type: InferenceType
     app_socket: Path
     metrics_socket: Path
     admin_socket: Path
-    tenant_table: Path
     drain_seconds: int
     body_seconds: int = sagemaker.ANSWER_SECONDS
     answer_seconds: int = sagemaker.ASYNC_ANSWER_SECONDS
@@ -75,9 +98,8 @@ def render(front_door: FrontDoor) -> str:
     environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701 (not HTML)
     return environment.get_template("haproxy.cfg.j2").render(
         vars(front_door),
+        **_invoked(front_door.serves),
         errors={status: json.dumps({"error": message}) for status, message in ERRORS.items()},
-        quoted_model=None if front_door.model is None else quote(front_door.model, safe=""),
-        out_of_memory_key=OUT_OF_MEMORY_KEY,
         dead_process=triton_errors.DEAD_PROCESS,
         binary_type=sagemaker.BINARY_JSON,
         binary_json=sagemaker.BINARY_JSON_PATTERN,
@@ -94,3 +116,14 @@ def render(front_door: FrontDoor) -> str:
         out_of_memory=triton_errors.OUT_OF_MEMORY,
         unreadable=triton_errors.UNREADABLE,
     )
+
+
+def _invoked(serves: ServedModel | TenantMaps) -> dict[str, object]:
+    if isinstance(serves, ServedModel):
+        return {"multi_model": False, "quoted_model": quote(serves.name, safe="")}
+    return {
+        "multi_model": True,
+        "tenant_map": serves.tenants,
+        "memory_map": serves.memory,
+        "memory_key": memory_flag.KEY,
+    }

@@ -18,9 +18,9 @@ def ignored(settings: Settings, gpus: int) -> Iterator[str]:
         settings: the variables.
         gpus: number of GPUs of this machine.
     """
-    table, default = variables(), Settings()
+    table = variables()
     for name, reason in _reasons(settings, gpus):
-        if getattr(settings, name) != getattr(default, name):
+        if not settings.is_default(name):
             yield f"{table[name].name} has no effect: {reason}"
 
 

@@ -1,24 +1,22 @@
-"""A child process that dies with its parent, and whose output is forwarded line by line."""
+"""A child process that dies with its parent."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
 import os
-import re
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from serve.plan.make import Child
+from serve.plan.values import Child
+from serve.supervisor.orphans import reap_orphans
+from serve.supervisor.output import LINE_LIMIT, Output
 
-__all__ = ["Process", "exit_status", "how_it_ended", "reap_orphans"]
+__all__ = ["Process", "describe_status", "exit_status"]
 
-LAST_LINES = 20
-LINE_LIMIT = 1024 * 1024  # a longer line of a child's log is cut, not fatal
 EXIT_POLL_SECONDS = 0.02
 ORPHANS_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
@@ -27,19 +25,21 @@ PR_SET_PDEATHSIG = 1
 class Process:
     """A started child.
 
-    Attributes:
-        name: what the plan calls it.
-        last_lines: the end of what it printed.
+    Args:
+        child: what the plan says of it.
+        process: the process.
+        output: what it prints.
+        forwarding: the task that forwards that.
     """
 
-    def __init__(self, child: Child, process: asyncio.subprocess.Process) -> None:
-        """Wrap a process; use `start`."""
-        self.name = child.name
-        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+    def __init__(
+        self, child: Child, process: asyncio.subprocess.Process, output: Output, forwarding: asyncio.Task[None]
+    ) -> None:
+        """Keep them; use `start`."""
+        self.child = child
         self._process = process
-        self._noise = re.compile(child.noise) if child.noise else None
-        self._leftovers = child.leftovers
-        self._forwarding = asyncio.create_task(self._forward())
+        self._output = output
+        self._forwarding = forwarding
 
     @classmethod
     async def start(cls, child: Child) -> Process:
@@ -58,11 +58,12 @@ class Process:
             preexec_fn=_die_with_parent(),
             limit=LINE_LIMIT,
         )
-        if not child.interrupts:
+        if child.sched_batch:
             # A container may forbid it, which costs throughput only; or the child has ended, which `wait` will tell.
             with suppress(PermissionError, ProcessLookupError):
                 os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
-        return cls(child, process)
+        output = Output(child.role, child.log_filter)
+        return cls(child, process, output, asyncio.create_task(output.forward(_pipe(process))))
 
     @property
     def pid(self) -> int:
@@ -79,6 +80,11 @@ class Process:
         """Return its status, negative for a signal, or None while it runs."""
         return self._process.returncode
 
+    @property
+    def last_lines(self) -> Collection[str]:
+        """Return the end of what it printed."""
+        return self._output.last_lines
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""
         if self.running:
@@ -92,14 +98,12 @@ class Process:
             await asyncio.sleep(EXIT_POLL_SECONDS)
         # The processes of Triton's Python models outlive a tritonserver that is killed, and go on to hold their memory.
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         await asyncio.wait([self._forwarding], timeout=ORPHANS_SECONDS)
         deadline = time.monotonic() + ORPHANS_SECONDS
         while self._reap_orphans() and time.monotonic() < deadline:  # noqa: ASYNC110 (their ends have no event)
             await asyncio.sleep(EXIT_POLL_SECONDS)
-        for path in self._leftovers:
-            for left in path.parent.glob(path.name):
-                left.unlink(missing_ok=True)
+        self._clean_up()
         return status
 
     async def ends_within(self, seconds: float) -> bool:
@@ -110,9 +114,9 @@ class Process:
             return False
         return True
 
-    async def stop(self, seconds: float, number: signal.Signals = signal.SIGTERM) -> bool:
+    async def stop(self, seconds: float) -> bool:
         """Ask it to end, and kill it when it has not after `seconds`. Return whether it ended by itself."""
-        self.send(number)
+        self.send(signal.SIGTERM)
         if await self.ends_within(seconds):
             return True
         self.send(signal.SIGKILL)
@@ -120,49 +124,13 @@ class Process:
         return False
 
     def _reap_orphans(self) -> bool:
-        """Reap the processes of its group whose parent has died, which makes them children of process 1: of ours.
+        """Reap what it started and left behind; return whether there is more that has not ended."""
+        return reap_orphans([self.pid], group=self.pid)
 
-        Return whether there are more that have not ended yet. Its own status is left to asyncio.
-        """
-        try:
-            while ended := os.waitid(os.P_PGID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                if ended.si_pid == self.pid:
-                    break
-                os.waitpid(ended.si_pid, os.WNOHANG)
-        except ChildProcessError:  # nobody of the group is a child of ours
-            return False
-        return True
-
-    async def _forward(self) -> None:
-        stream = self._process.stdout
-        if stream is None:
-            return
-        while True:
-            try:
-                line = await stream.readline()
-            except ValueError:  # longer than LINE_LIMIT; asyncio has dropped it
-                line = b"(a line of more than 1 MiB was left out)\n"
-            if not line:
-                return
-            text = line.decode(errors="replace").rstrip()
-            if self._noise and self._noise.search(text):
-                continue
-            self.last_lines.append(text)
-            print(f"{self.name}: {text}", flush=True)  # noqa: T201 (the container's log is standard output)
-
-
-def reap_orphans(children: Collection[int]) -> None:
-    """Reap the processes that have become children of ours because their parents died, as process 1 has to.
-
-    Args:
-        children: process ids whose statuses are left to asyncio.
-    """
-    try:
-        # Others wait behind one of asyncio's that has just ended: until the next time.
-        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid not in children:
-            os.waitpid(ended.si_pid, os.WNOHANG)
-    except ChildProcessError:  # there are none
-        return
+    def _clean_up(self) -> None:
+        for pattern in self.child.cleanup_globs:
+            for path in pattern.parent.glob(pattern.name):
+                path.unlink(missing_ok=True)
 
 
 def exit_status(status: int) -> int:
@@ -170,11 +138,17 @@ def exit_status(status: int) -> int:
     return 128 - status if status < 0 else status or 1
 
 
-def how_it_ended(status: int) -> str:
-    """Say in words how a process ended."""
+def describe_status(status: int) -> str:
+    """Return how a process ended."""
     if status < 0:
-        return f"was ended by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"exited with status {status}"
+
+
+def _pipe(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    if process.stdout is None:
+        raise RuntimeError("the child was started without a pipe")
+    return process.stdout
 
 
 def _die_with_parent() -> Callable[[], None]:

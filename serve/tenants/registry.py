@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from serve.front_door.tenant_map import Routes
+from serve.front_door.tenant_map import TenantMap
 from serve.tenants.values import LoadedTenant
 
 __all__ = ["Registry"]
@@ -17,7 +17,7 @@ class Registry:
         tenant_map: which tenants HAProxy hands to Triton by itself.
     """
 
-    def __init__(self, tenant_map: Routes) -> None:
+    def __init__(self, tenant_map: TenantMap) -> None:
         """No tenant is loaded yet."""
         self._tenant_map = tenant_map
         self._tenants: dict[str, LoadedTenant] = {}

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve import sagemaker
-from serve.settings import Settings
+from serve.settings import PortRange, Settings
 
 __all__ = [
     "HEADER_PATTERN",
-    "NOISE_OF_SOCKET",
-    "NOISE_WITHOUT_GPU",
-    "SHARED_MEMORY",
+    "MESSAGES_OF_SOCKET",
+    "MESSAGES_WITHOUT_GPU",
     "STOCK_THREADS",
-    "TritonPorts",
+    "FrontEnds",
+    "Port",
+    "SageMakerPort",
+    "Socket",
     "tritonserver_arguments",
     "tritonserver_environment",
 ]
@@ -25,10 +27,10 @@ __all__ = [
 HEADER_PATTERN = f"(?i){sagemaker.HEADER_PREFIX}.*"
 
 # What tritonserver's HTTP library prints for every connection to a Unix socket, to which Nagle's delay is unknown.
-NOISE_OF_SOCKET = "NODELAY NOT SUPPORTED"
+MESSAGES_OF_SOCKET = "NODELAY NOT SUPPORTED"
 
 # What tritonserver logs as an error or a warning wherever there is no GPU, although nothing is wrong.
-NOISE_WITHOUT_GPU = (
+MESSAGES_WITHOUT_GPU = (
     r"CudaDriverHelper has not been initialized"
     r"|unable to create stream for .*: CUDA driver version is insufficient"
     r"|failed to allocate pinned system memory: no pinned memory pool"
@@ -42,31 +44,70 @@ THREADS = "OMP_NUM_THREADS"
 STOCK_THREADS = 8
 FEWEST_THREADS = 2
 
-# Where the Python backend keeps what it shares with the processes of its models.
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
-
 LOOPBACK = "127.0.0.1"
 ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
 
 
 @dataclass(frozen=True)
-class TritonPorts:
-    """Where Triton's own front ends listen. None: not there.
+class Port:
+    """A TCP port of one of Triton's front ends.
 
     Attributes:
-        http, grpc, metrics: TCP ports.
-        http_socket: a Unix socket instead of the HTTP port, which takes less processor time for each request.
+        number: the port.
+        offered: whether it is offered outside of the container.
     """
 
-    http: int | None
-    grpc: int | None
-    metrics: int | None
-    http_socket: Path | None = None
+    number: int
+    offered: bool = False
 
     @property
-    def http_address(self) -> str:
-        """Return where HTTP is reached inside, as HAProxy writes it: `unix@/path` or `127.0.0.1:8000`."""
-        return f"unix@{self.http_socket}" if self.http_socket is not None else f"{LOOPBACK}:{self.http}"
+    def host(self) -> str:
+        """Return the address to listen on."""
+        return ANYWHERE if self.offered else LOOPBACK
+
+    @property
+    def address(self) -> str:
+        """Return where it is reached inside the container: `127.0.0.1:8000`."""
+        return f"{LOOPBACK}:{self.number}"
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A Unix socket of Triton's HTTP front end: it takes less processor time for each request than a port.
+
+    Attributes:
+        path: the socket.
+    """
+
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """Return where it is reached, as HAProxy writes it: `unix@/path`."""
+        return f"unix@{self.path}"
+
+
+@dataclass(frozen=True)
+class SageMakerPort:
+    """Triton's own SageMaker front end.
+
+    Attributes:
+        number: the SageMaker port.
+        safe_port_range: the ports that the platform leaves to the container; None where it doesn't say.
+    """
+
+    number: int
+    safe_port_range: PortRange | None
+
+
+@dataclass(frozen=True)
+class FrontEnds:
+    """Where tritonserver listens. None: that front end is not there."""
+
+    http: Port | Socket | None = None
+    grpc: Port | None = None
+    metrics: Port | None = None
+    sagemaker: SageMakerPort | None = None
 
 
 def tritonserver_arguments(
@@ -74,7 +115,8 @@ def tritonserver_arguments(
     *,
     repositories: tuple[Path, ...],
     models: tuple[str, ...],
-    ports: TritonPorts,
+    front_ends: FrontEnds,
+    namespacing: bool,
     gpus: int,
     processors: int,
     python_backends: frozenset[str],
@@ -84,9 +126,11 @@ def tritonserver_arguments(
     """Return the whole command line.
 
     Args:
+        settings: the variables.
         repositories: the model repositories.
         models: the models to load at the start.
-        ports: where Triton's own front ends listen.
+        front_ends: where it listens.
+        namespacing: whether models of the same name in different repositories are kept apart.
         gpus: number of GPUs of this machine.
         processors: number of processors that may be used.
         python_backends: the backends of which every instance is a process of its own.
@@ -94,14 +138,17 @@ def tritonserver_arguments(
         exit_timeout_seconds: how long Triton itself lets requests in flight finish once it is told to stop.
     """
     return (
-        str(settings.install_dir / "bin" / "tritonserver"),
+        str(settings.tritonserver),
         *(f"--model-repository={directory}" for directory in repositories),
         "--model-control-mode=explicit",
         *(f"--load-model={name}" for name in models),
         f"--backend-directory={settings.install_dir / 'backends'}",
         f"--exit-timeout-secs={exit_timeout_seconds}",
-        f"--model-namespacing={_flag(_namespacing(settings))}",
-        *_front_ends(settings, ports, processors),
+        f"--model-namespacing={_flag(namespacing)}",
+        *_http(front_ends.http, settings.thread_count or max(FEWEST_THREADS, min(processors, STOCK_THREADS))),
+        *_port("grpc", front_ends.grpc),
+        *_port("metrics", front_ends.metrics),
+        *_sagemaker(front_ends.sagemaker, settings.thread_count or STOCK_THREADS),
         *_logging(settings),
         *_python_backends(settings, python_backends, shared_memory_prefix),
         *_resources(settings, gpus),
@@ -109,15 +156,12 @@ def tritonserver_arguments(
     )
 
 
-def tritonserver_environment(
-    settings: Settings, environment: Mapping[str, str], default_model: str | None, threads: int | None
-) -> dict[str, str]:
+def tritonserver_environment(settings: Settings, environment: Mapping[str, str], threads: int | None) -> dict[str, str]:
     """Return the environment of tritonserver: the container's, its libraries, and what its SageMaker port reads.
 
     Args:
         settings: the variables.
         environment: the container's.
-        default_model: the model that `/invocations` runs.
         threads: how many threads numerical libraries take in each process, where the container does not say; None:
             as many as they like.
     """
@@ -128,44 +172,39 @@ def tritonserver_environment(
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
         # Python's own files beside a model's code make Triton take the model for changed, and load it a second time.
         "PYTHONDONTWRITEBYTECODE": "1",
-        **({} if default_model is None else {"SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": default_model}),
         "SAGEMAKER_TRITON_PING_MODE": settings.ping_mode,
         "SAGEMAKER_TRITON_INFERENCE_TYPE": settings.inference_type,
-        "SAGEMAKER_MULTI_MODEL": _flag(settings.multi_model),
     }
 
 
-def _namespacing(settings: Settings) -> bool:
-    # Tenants are kept apart by their names, and their ensembles use models of another repository: the shared ones.
-    ours = settings.multi_model and settings.frontend == "gateway"
-    return not ours and not settings.disable_model_namespacing
+def _http(http: Port | Socket | None, threads: int) -> Iterator[str]:
+    yield f"--allow-http={_flag(http is not None)}"
+    if http is None:
+        return
+    if isinstance(http, Socket):
+        yield f"--http-address=unix:{http.path}"
+    else:
+        yield f"--http-address={http.host}"
+        yield f"--http-port={http.number}"
+    yield f"--http-thread-count={threads}"
+    yield f"--http-header-forward-pattern={HEADER_PATTERN}"
 
 
-def _front_ends(settings: Settings, ports: TritonPorts, processors: int) -> Iterator[str]:
-    yield f"--allow-http={_flag(ports.http is not None or ports.http_socket is not None)}"
-    if ports.http_socket is not None:
-        yield f"--http-address=unix:{ports.http_socket}"
-    if ports.http is not None:
-        yield f"--http-address={ANYWHERE if settings.allow_http else LOOPBACK}"
-        yield f"--http-port={ports.http}"
-    if ports.http is not None or ports.http_socket is not None:
-        yield f"--http-thread-count={settings.thread_count or max(FEWEST_THREADS, min(processors, STOCK_THREADS))}"
-        yield f"--http-header-forward-pattern={HEADER_PATTERN}"
-    yield f"--allow-grpc={_flag(ports.grpc is not None)}"
-    if ports.grpc is not None:
-        yield f"--grpc-address={ANYWHERE if settings.allow_grpc else LOOPBACK}"
-        yield f"--grpc-port={ports.grpc}"
-    yield f"--allow-metrics={_flag(ports.metrics is not None)}"
-    if ports.metrics is not None:
-        yield f"--metrics-address={ANYWHERE if settings.allow_metrics else LOOPBACK}"
-        yield f"--metrics-port={ports.metrics}"
-    native = settings.frontend == "native"
-    yield f"--allow-sagemaker={_flag(native)}"
-    if native:
-        yield f"--sagemaker-port={settings.bind_to_port}"
-        yield f"--sagemaker-thread-count={settings.thread_count or STOCK_THREADS}"
-        if settings.safe_port_range:
-            yield f"--sagemaker-safe-port-range={settings.safe_port_range}"
+def _port(name: str, port: Port | None) -> Iterator[str]:
+    yield f"--allow-{name}={_flag(port is not None)}"
+    if port is not None:
+        yield f"--{name}-address={port.host}"
+        yield f"--{name}-port={port.number}"
+
+
+def _sagemaker(sagemaker_port: SageMakerPort | None, threads: int) -> Iterator[str]:
+    yield f"--allow-sagemaker={_flag(sagemaker_port is not None)}"
+    if sagemaker_port is None:
+        return
+    yield f"--sagemaker-port={sagemaker_port.number}"
+    yield f"--sagemaker-thread-count={threads}"
+    if sagemaker_port.safe_port_range is not None:
+        yield f"--sagemaker-safe-port-range={sagemaker_port.safe_port_range}"
 
 
 def _logging(settings: Settings) -> Iterator[str]:

@@ -187,7 +187,7 @@ def test_a_long_request_is_finished_and_new_ones_are_refused(gateway: RunningSer
         gateway.process.send_signal(signal.SIGINT)
         assert answer.result(10).status == 200
     assert gateway.process.wait(10) == 0
-    assert gateway.output().count("finishing what is in flight") == 1
+    assert gateway.output().count("finishing requests in flight") == 1
 
 
 def test_an_idle_server_stops_at_once(either: RunningServe) -> None:
@@ -213,7 +213,7 @@ def test_a_front_end_that_dies_is_started_again(gateway: RunningServe, name: str
     gateway.await_ready()
     assert child(gateway, name).pid != before.pid
     assert send(gateway.port, body=text_request()).status == 200
-    assert f"serve: {name} was ended by SIGKILL; its last lines:" in gateway.output()
+    assert f"serve: {name} was killed by SIGKILL; last output:" in gateway.output()
     assert gateway.stop() == 0
 
 
@@ -255,8 +255,8 @@ def test_the_end_of_tritonserver_is_the_end(either: RunningServe) -> None:
     everything = descendants(either)
     kill(child(either, "tritonserver"))
     assert either.process.wait(20) == 128 + signal.SIGKILL
-    assert "serve: tritonserver was ended by SIGKILL; its last lines:" in either.output()
-    assert either.output().splitlines()[-1] == "serve: ended with status 137"
+    assert "serve: tritonserver was killed by SIGKILL; last output:" in either.output()
+    assert either.output().splitlines()[-1] == "serve: exited with status 137"
     assert_ended(everything)
 
 

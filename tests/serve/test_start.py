@@ -115,16 +115,16 @@ def test_an_argument_that_tritonserver_does_not_know(base_dir: BaseDir) -> None:
     ended = run(base_dir("probe"), SAGEMAKER_TRITON_ADDITIONAL_ARGS="--no-such-option=1")
     assert ended.returncode == 1
     assert "no-such-option" in ended.stdout
-    assert "serve: tritonserver ended with status 1; its last lines:" in ended.stdout
+    assert "serve: tritonserver exited with status 1; last output:" in ended.stdout
 
 
 @pytest.mark.parametrize("frontend", ["gateway", "native"])
 def test_a_model_that_cannot_be_loaded_ends_serve_with_the_reason(base_dir: BaseDir, frontend: str) -> None:
     ended = run(base_dir("broken"), SAGEMAKER_TRITON_FRONTEND=frontend)
     assert ended.returncode == 1
-    last_words = ended.stdout.rpartition("its last lines:")[2]
+    last_words = ended.stdout.rpartition("last output:")[2]
     assert "RuntimeError: the dictionary of broken is missing" in last_words
-    assert ended.stdout.splitlines()[-1] == "serve: ended with status 1"
+    assert ended.stdout.splitlines()[-1] == "serve: exited with status 1"
 
 
 def test_another_model_that_cannot_be_loaded_does_not_matter(base_dir: BaseDir) -> None:
@@ -190,9 +190,9 @@ def test_a_healthy_start_and_stop_says_six_lines(base_dir: BaseDir) -> None:
     assert lines[1] == "serve: loading probe (python, 2 processes)"
     assert re.fullmatch(r"app: probe is ready after \d+\.\d s", lines[2])
     assert lines[3:] == [
-        "serve: SIGTERM: finishing what is in flight, 25 s at most",
+        "serve: SIGTERM: finishing requests in flight (up to 25 s)",
         "tritonserver: Signal (15) received.",
-        "serve: ended with status 0",
+        "serve: exited with status 0",
     ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.front_door import FrontDoor, render
+from serve.front_door import FrontDoor, ServedModel, TenantMaps, render
 from tests.serve.processes import await_true
 from tests.triton import free_ports
 
@@ -22,19 +22,25 @@ Run = Callable[..., FrontDoor]
 
 def front_door(directory: Path, **changes: object) -> FrontDoor:
     port, triton_port = free_ports(2)
-    (directory / "tenants.map").touch()
     made = FrontDoor(
         port=port,
         triton=f"127.0.0.1:{triton_port}",
-        model="resnet 50",
+        serves=ServedModel("resnet 50"),
         inference_type="infer",
         app_socket=directory / "app.sock",
         metrics_socket=directory / "metrics.sock",
         admin_socket=directory / "haproxy.sock",
-        tenant_table=directory / "tenants.map",
         drain_seconds=5,
     )
     return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def tenant_maps(directory: Path) -> TenantMaps:
+    """Return maps that are empty yet."""
+    made = TenantMaps(directory / "tenants.map", directory / "memory.map")
+    made.tenants.touch()
+    made.memory.touch()
+    return made
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from serve.front_door import render
+from serve.front_door import ServedModel, render
 from serve.front_door.configuration import ERRORS
 from tests.serve.client import Answer, kserve, send, send_bytes
-from tests.serve.front_door.conftest import Run, front_door
+from tests.serve.front_door.conftest import Run, front_door, tenant_maps
 from tests.serve.processes import await_true
 
 START = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
@@ -26,7 +26,8 @@ START = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/jso
 @pytest.mark.parametrize("model", ["resnet", "a b'c\"d#e%f", "größe", None])
 def test_haproxy_reads_it_without_a_warning(tmp_path: Path, inference_type: str, model: str | None) -> None:
     path = tmp_path / "haproxy.cfg"
-    path.write_text(render(front_door(tmp_path, inference_type=inference_type, model=model)))
+    serves = tenant_maps(tmp_path) if model is None else ServedModel(model)
+    path.write_text(render(front_door(tmp_path, inference_type=inference_type, serves=serves)))
     checked = subprocess.run(["haproxy", "-c", "-f", str(path)], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 

@@ -106,40 +106,38 @@ class Endpoint:
 
     def installed(self) -> set[str]:
         """Return the models in the tenant repository."""
-        return {path.name for path in Path(self.options["multi_model"]["tenant_repository"]).iterdir()}
+        return {path.name for path in Path(self.options["serves"]["tenant_repository"]).iterdir()}
 
     def records(self) -> set[str]:
         return {path.name for path in self.record_files()}
 
     def record_files(self) -> list[Path]:
         """Return the files that tell which tenants are loaded."""
-        return list(Path(self.options["multi_model"]["records_dir"]).iterdir())
+        return list(Path(self.options["serves"]["records_dir"]).iterdir())
 
-    def routes(self) -> dict[str, str]:
-        """Return the table that HAProxy starts with."""
-        table = Path(self.options["multi_model"]["table"])
-        lines = table.read_text().splitlines() if table.exists() else []
-        routes = {line.split()[0]: line.split()[1] for line in lines}
-        return {name: model for name, model in routes.items() if "/" not in name}  # no name of a tenant: a flag
+    def tenant_map(self) -> dict[str, str]:
+        """Return the tenant map that HAProxy starts with."""
+        path = Path(self.options["serves"]["tenant_map"])
+        return dict(line.split() for line in path.read_text().splitlines()) if path.exists() else {}
 
     def shared_memory(self) -> set[str]:
         """Return the files in /dev/shm that tritonserver has made."""
-        work_dir = Path(self.options["multi_model"]["records_dir"]).parent
+        work_dir = Path(self.options["serves"]["records_dir"]).parent
         return {path.name for path in Path("/dev/shm").glob(f"{work_dir.name}-*")}
 
     def in_triton(self) -> set[str]:
         """Return the models that take memory in Triton."""
-        with InferenceServerClient(self.options["multi_model"]["triton_grpc"]) as triton:
+        with InferenceServerClient(self.options["serves"]["triton_grpc"]) as triton:
             index = triton.get_model_repository_index()
         return {model.name for model in index.models if model.state in ("READY", "LOADING", "UNLOADING")}
 
     def left(self) -> dict[str, set[str]]:
         """Return what exists of tenants, by place; empty if none is loaded."""
-        shared = set(self.options["multi_model"]["shared_models"])
+        shared = set(self.options["serves"]["shared_models"])
         places = {
             "directories": self.installed(),
             "records": self.records(),
-            "routes": set(self.routes()),
+            "tenant map": set(self.tenant_map()),
             "models in Triton": self.in_triton() - shared,
             "processes": {name for name in self.stubs() if name.rsplit("_", 2)[0] not in shared},
         }

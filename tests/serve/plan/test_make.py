@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from serve.app.options import AppOptions
-from serve.plan.make import Machine, Plan, make_plan
+from serve.app.options import AppOptions, BehindHAProxy, OnPort, SingleModelOptions
+from serve.machine.values import Machine
+from serve.plan.endpoint import MultiModel, SingleModel
+from serve.plan.make import make_plan
+from serve.plan.values import AdminDrain, Child, EndsEndpoint, NoDrain, Plan, Restarts, SigtermDrain
 from serve.repository import Finding, InstanceGroup, Model, ModelConfig, Repository
 from serve.settings import Settings, SettingsError
 
@@ -39,19 +43,20 @@ def machine(
     *,
     haproxy: str | None = "/usr/sbin/haproxy",
     gpus: int = 0,
-    busy: tuple[int, ...] = (),
+    free_ports: tuple[int, ...] = tuple(range(21000, 21008)),
     processors: int = 1,
     free_shared_memory: int | None = None,
     python_backends: tuple[str, ...] = ("python",),
     **environment: str,
 ) -> Machine:
     return Machine(
-        gpus,
-        haproxy,
-        lambda port: port not in busy,
-        Path("/run/serve"),
-        {"PATH": "/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "SECRET": "hidden", **environment},
-        processors,
+        gpus=gpus,
+        processors=processors,
+        haproxy=haproxy,
+        python="/usr/bin/python3",
+        free_ports=free_ports,
+        work_dir=Path("/run/serve"),
+        environment={"PATH": "/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "SECRET": "hidden", **environment},
         free_shared_memory=free_shared_memory,
         python_backends=frozenset(python_backends),
     )
@@ -64,37 +69,52 @@ def plan(on: Machine | None = None, **environment: str) -> Plan:
 def planned(repository: Repository, on: Machine | None = None, **environment: str) -> Plan:
     names = {f"SAGEMAKER_TRITON_{name}": value for name, value in environment.items() if not name.startswith("SAGE")}
     given = {name: value for name, value in environment.items() if name.startswith("SAGE")}
-    return make_plan(Settings.from_environment({**names, **given}), repository, on or machine())
+    settings = Settings.from_environment({**names, **given})
+    endpoint = MultiModel(repository) if settings.multi_model else SingleModel(repository)
+    return make_plan(settings, endpoint, on or machine())
+
+
+def child(made: Plan, role: str) -> Child:
+    """Return the only child of a role."""
+    [found] = [child for child in made.children if child.role == role]
+    return found
 
 
 def flags(made: Plan) -> dict[str, str]:
     """Return tritonserver's arguments by name; of one that is repeated, the last."""
-    return dict(argument.removeprefix("--").partition("=")[::2] for argument in made.children[0].arguments[1:])
+    return dict(
+        argument.removeprefix("--").partition("=")[::2] for argument in child(made, "tritonserver").arguments[1:]
+    )
 
 
 def options(made: Plan) -> AppOptions:
-    return AppOptions.from_json(made.children[1].arguments[-1])
+    return AppOptions.from_json(child(made, "app").arguments[-1])
 
 
 def test_the_gateway_is_three_programs() -> None:
     made = plan()
-    assert [child.name for child in made.children] == ["tritonserver", "app", "haproxy"]
-    assert (made.port, options(made).port, options(made).socket) == (8080, None, "/run/serve/app.sock")
+    assert [child.role for child in made.children] == ["tritonserver", "app", "haproxy"]
+    assert made.port == 8080
+    assert options(made).listen == BehindHAProxy(
+        "/run/serve/app.sock", "/run/serve/metrics.sock", "/run/serve/haproxy.sock"
+    )
     assert made.warnings == ()
-    assert list(made.files) == [Path("/run/serve/haproxy.cfg"), Path("/run/serve/tenants.map")]
+    assert list(made.files) == [Path("/run/serve/haproxy.cfg")]
+    maps = [Path("/run/serve/tenants.map"), Path("/run/serve/memory.map")]
+    assert list(plan(SAGEMAKER_MULTI_MODEL="true").files) == [Path("/run/serve/haproxy.cfg"), *maps]
 
 
 def test_without_haproxy_the_app_has_the_port_and_it_is_said() -> None:
     made = plan(machine(haproxy=None), SAGEMAKER_BIND_TO_PORT="9000")
-    assert [child.name for child in made.children] == ["tritonserver", "app"]
-    assert (options(made).port, options(made).socket, options(made).haproxy_metrics) == (9000, None, None)
-    assert (made.files, made.admin_socket) == ({}, None)
+    assert [child.role for child in made.children] == ["tritonserver", "app"]
+    assert options(made).listen == OnPort(9000)
+    assert made.files == {}
     assert made.warnings == ("HAProxy is not installed: the app answers every request itself, which is slower",)
 
 
 def test_native_is_tritonserver_alone() -> None:
     made = plan(FRONTEND="native", SAGEMAKER_BIND_TO_PORT="9000", SAGEMAKER_SAFE_PORT_RANGE="21000-21999")
-    assert [child.name for child in made.children] == ["tritonserver"]
+    assert [child.role for child in made.children] == ["tritonserver"]
     given = flags(made)
     assert (given["allow-sagemaker"], given["sagemaker-port"], given["allow-http"]) == ("true", "9000", "false")
     assert given["sagemaker-safe-port-range"] == "21000-21999"
@@ -118,7 +138,7 @@ def test_a_port_that_was_asked_for_takes_the_place_of_the_socket() -> None:
 @pytest.mark.parametrize("frontend", ["gateway", "native"])
 def test_every_inner_port_is_of_the_safe_range(frontend: str) -> None:
     made = plan(
-        machine(busy=(30000, 30002)),
+        machine(free_ports=(30001, 30003, 30004, 30005, 30006)),
         FRONTEND=frontend,
         SAGEMAKER_SAFE_PORT_RANGE="30000-30009",
         SAGEMAKER_BIND_TO_PORT="30001",
@@ -136,12 +156,15 @@ def test_ports_offered_without_a_safe_range_are_tritons_own() -> None:
 
 def test_a_safe_range_that_is_full() -> None:
     with pytest.raises(SettingsError) as error:
-        plan(machine(busy=(30000, 30001)), SAGEMAKER_SAFE_PORT_RANGE="30000-30001")
-    assert str(error.value) == "SAGEMAKER_SAFE_PORT_RANGE='30000-30001': expected more free ports, all are in use"
+        plan(machine(free_ports=()), SAGEMAKER_SAFE_PORT_RANGE="30000-30001")
+    assert str(error.value) == (
+        "SAGEMAKER_SAFE_PORT_RANGE='30000-30001': expected a free port for each of Triton's metrics, found 0 free"
+    )
 
 
 def test_a_range_of_two_is_enough() -> None:
-    given = flags(plan(SAGEMAKER_SAFE_PORT_RANGE="30000-30001", SAGEMAKER_MULTI_MODEL="true"))
+    on = machine(free_ports=(30000, 30001))
+    given = flags(plan(on, SAGEMAKER_SAFE_PORT_RANGE="30000-30001", SAGEMAKER_MULTI_MODEL="true"))
     assert {given["grpc-port"], given["metrics-port"]} == {"30000", "30001"}
 
 
@@ -158,14 +181,17 @@ def test_values_are_never_split_into_words() -> None:
 
 def test_additional_arguments_are_split_as_a_shell_would_and_come_last() -> None:
     made = plan(ADDITIONAL_ARGS="--rate-limit=execution_count --trace-config='triton,file=/tmp/a b'")
-    assert made.children[0].arguments[-2:] == ("--rate-limit=execution_count", "--trace-config=triton,file=/tmp/a b")
+    assert child(made, "tritonserver").arguments[-2:] == (
+        "--rate-limit=execution_count",
+        "--trace-config=triton,file=/tmp/a b",
+    )
 
 
 def test_models_to_load() -> None:
     made = planned(replace(PIPELINE, loaded=PIPELINE.loaded[::2]))
-    loaded = [argument for argument in made.children[0].arguments if argument.startswith("--load-model=")]
+    loaded = [argument for argument in child(made, "tritonserver").arguments if argument.startswith("--load-model=")]
     assert loaded == ["--load-model=resnet", "--load-model=encoder"]
-    assert options(made).watched_models == ("resnet", "encoder")
+    assert options(made).serves == SingleModelOptions("resnet", ("resnet", "encoder"))
 
 
 @pytest.mark.parametrize(
@@ -194,24 +220,24 @@ def test_backends_are_told_their_settings() -> None:
         "--backend-config=python,shm-growth-byte-size=2097152",
         "--backend-config=python,shm-region-prefix-name=serve-",
         "--backend-config=tensorflow,version=2",
-    } <= set(made.children[0].arguments)
+    } <= set(child(made, "tritonserver").arguments)
 
 
 def test_the_gpu_limit_is_each_gpus() -> None:
     made = plan(machine(gpus=2), MODEL_LOAD_GPU_LIMIT="0.8")
-    limits = [argument for argument in made.children[0].arguments if "gpu-limit" in argument]
+    limits = [argument for argument in child(made, "tritonserver").arguments if "gpu-limit" in argument]
     assert limits == ["--model-load-gpu-limit=0:0.8", "--model-load-gpu-limit=1:0.8"]
     assert flags(plan(MODEL_LOAD_GPU_LIMIT="0.8")).get("model-load-gpu-limit") is None
 
 
 def test_what_is_hidden_without_a_gpu_is_shown_with_one() -> None:
     message = "failed to allocate pinned system memory: no pinned memory pool"
-    assert re.search(plan(machine(gpus=0)).children[0].noise or "", message)
-    assert not re.search(plan(machine(gpus=1)).children[0].noise or "", message)
+    assert re.search(child(plan(machine(gpus=0)), "tritonserver").log_filter or "", message)
+    assert not re.search(child(plan(machine(gpus=1)), "tritonserver").log_filter or "", message)
 
 
 def test_the_environment_of_tritonserver() -> None:
-    environment = plan(OVERRIDE_PING_MODE="live").children[0].environment
+    environment = child(plan(OVERRIDE_PING_MODE="live"), "tritonserver").environment
     assert environment is not None
     assert environment["LD_LIBRARY_PATH"] == "/opt/tritonserver/lib:/usr/local/lib"
     assert environment["SAGEMAKER_TRITON_PING_MODE"] == "live"
@@ -225,23 +251,23 @@ def test_the_environment_of_tritonserver() -> None:
 )
 def test_processes_share_the_processors(processors: int, backends: tuple[str, ...], threads: str) -> None:
     on = machine(processors=processors, python_backends=backends)
-    assert (planned(PIPELINE, on).children[0].environment or {})["OMP_NUM_THREADS"] == threads
+    assert (child(planned(PIPELINE, on), "tritonserver").environment or {})["OMP_NUM_THREADS"] == threads
 
 
 def test_nobody_knows_how_many_tenants_will_share_the_processors() -> None:
     made = plan(machine(processors=16), SAGEMAKER_MULTI_MODEL="true")
-    assert (made.children[0].environment or {})["OMP_NUM_THREADS"] == "1"
+    assert (child(made, "tritonserver").environment or {})["OMP_NUM_THREADS"] == "1"
 
 
 @pytest.mark.parametrize(("given", "threads"), [("7", "7"), ("", "2")])
 def test_the_containers_own_number_of_threads_is_kept(given: str, threads: str) -> None:
     made = planned(PIPELINE, machine(processors=8, OMP_NUM_THREADS=given))
-    assert (made.children[0].environment or {})["OMP_NUM_THREADS"] == threads
+    assert (child(made, "tritonserver").environment or {})["OMP_NUM_THREADS"] == threads
 
 
 def test_without_processes_libraries_take_what_they_like() -> None:
     compiled = replace(PIPELINE, loaded=PIPELINE.loaded[::2])
-    assert "OMP_NUM_THREADS" not in (planned(compiled, machine(processors=8)).children[0].environment or {})
+    assert "OMP_NUM_THREADS" not in (child(planned(compiled, machine(processors=8)), "tritonserver").environment or {})
 
 
 def test_processes_that_do_not_fit_into_the_shared_memory() -> None:
@@ -250,9 +276,9 @@ def test_processes_that_do_not_fit_into_the_shared_memory() -> None:
     with pytest.raises(SettingsError) as error:
         planned(PIPELINE, on, SHM_DEFAULT_BYTE_SIZE="16777216")
     assert str(error.value) == (
-        "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='16777216': 4 processes of models take 64.0 MiB of /dev/shm, which has "
-        "5.0 MiB left: expected 1310720 at most, or fewer processes (pre: 3, encoder: 1), as instance_group says in "
-        "config.pbtxt, or a larger /dev/shm (docker run --shm-size)"
+        "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='16777216': 4 processes of models need 64.0 MiB of /dev/shm, which has "
+        "5.0 MiB left: expected 1310720 at most, or fewer processes (pre: 3, encoder: 1), set by instance_group "
+        "in config.pbtxt, or a larger /dev/shm (docker run --shm-size)"
     )
 
 
@@ -268,10 +294,10 @@ def test_only_what_is_loaded_at_the_start_needs_shared_memory() -> None:
 def test_what_is_called_is_loaded_and_watched() -> None:
     made = planned(PIPELINE)
     names = ("resnet", "pre", "encoder")
-    assert [flag for flag in made.children[0].arguments if "load-model=" in flag] == [
+    assert [flag for flag in child(made, "tritonserver").arguments if "load-model=" in flag] == [
         f"--load-model={name}" for name in names
     ]
-    assert options(made).watched_models == names
+    assert options(made).serves == SingleModelOptions("resnet", names)
 
 
 def test_what_is_started_for_each_model_is_said() -> None:
@@ -291,8 +317,8 @@ def test_an_argument_that_serve_decides(argument: str) -> None:
     with pytest.raises(SettingsError) as error:
         plan(ADDITIONAL_ARGS=f"--rate-limit=off {argument}")
     assert str(error.value) == (
-        f"SAGEMAKER_TRITON_ADDITIONAL_ARGS='--rate-limit=off {argument}': expected no {name}, which serve sets by "
-        "itself, from variables of its own"
+        f"SAGEMAKER_TRITON_ADDITIONAL_ARGS='--rate-limit=off {argument}': {name} is not allowed, "
+        "because serve sets it from variables of its own"
     )
 
 
@@ -320,7 +346,7 @@ def test_the_description_shows_all_but_the_environment() -> None:
     made = plan(ADDITIONAL_ARGS="--a='b c'")
     shown = made.describe()
     for child in made.children:
-        assert f"start {child.name}:" in shown
+        assert f"start {child.role}:" in shown
         assert all(f"    {argument}\n" in shown for argument in child.arguments)
     assert "hidden" not in shown
 
@@ -334,7 +360,7 @@ def test_the_apps_options_survive_their_journey() -> None:
 
 @pytest.mark.parametrize("processors", [1, 2, 4, 16])
 def test_the_plan_is_the_same_every_time(processors: int) -> None:
-    on = Machine(0, "haproxy", lambda _: True, Path("/run/serve"), {}, processors)
+    on = machine(processors=processors)
     assert plan(on) == plan(on)
 
 
@@ -344,11 +370,40 @@ def test_triton_has_an_http_thread_for_each_processor(processors: int, threads: 
     assert flags(made)["http-thread-count"] == threads
 
 
-@pytest.mark.parametrize(("many", "interrupts"), [("false", False), ("true", True)])
-def test_haproxy_waits_for_those_who_compute_but_not_for_loads(many: str, interrupts: bool) -> None:
+@pytest.mark.parametrize(("many", "sched_batch"), [("false", True), ("true", False)])
+def test_haproxy_waits_for_those_who_compute_but_not_for_loads(many: str, sched_batch: bool) -> None:
     made = plan(SAGEMAKER_MULTI_MODEL=many)
-    assert {child.name: child.interrupts for child in made.children} == {
-        "tritonserver": True,
-        "app": True,
-        "haproxy": interrupts,
+    assert {child.role: child.sched_batch for child in made.children} == {
+        "tritonserver": False,
+        "app": False,
+        "haproxy": sched_batch,
     }
+
+
+@pytest.mark.parametrize(
+    ("many", "frontend", "haproxy"), [*product(("false", "true"), ("gateway", "native"), (True, False))]
+)
+def test_the_front_door_alone_is_drained(many: str, frontend: str, haproxy: bool) -> None:
+    made = plan(machine(haproxy="haproxy" if haproxy else None), SAGEMAKER_MULTI_MODEL=many, FRONTEND=frontend)
+    *others, front_door = made.children
+    by_haproxy = haproxy and frontend == "gateway"
+    assert front_door.drain == (AdminDrain(Path("/run/serve/haproxy.sock")) if by_haproxy else SigtermDrain())
+    assert {child.drain for child in others} <= {NoDrain()}
+    assert [child.role for child in made.children if child.unloads] == ["tritonserver"]
+
+
+@pytest.mark.parametrize(
+    ("many", "frontend", "policy"),
+    [
+        ("false", "gateway", EndsEndpoint()),
+        ("false", "native", EndsEndpoint()),
+        ("true", "gateway", Restarts(tells="app", own_status=True)),
+        ("true", "native", EndsEndpoint()),
+    ],
+)
+def test_tritonserver_is_restarted_where_the_app_can_load_the_tenants_again(
+    many: str, frontend: str, policy: EndsEndpoint | Restarts
+) -> None:
+    made = plan(SAGEMAKER_MULTI_MODEL=many, FRONTEND=frontend)
+    assert child(made, "tritonserver").when_it_ends == policy
+    assert {child.when_it_ends for child in made.children[1:]} <= {Restarts()}

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.plan.make import Child
-from serve.supervisor.process import Process, reap_orphans
+from serve.plan.values import Child, EndsEndpoint
+from serve.supervisor.orphans import reap_orphans
+from serve.supervisor.process import Process
 
 PR_SET_CHILD_SUBREAPER = 36
 SECONDS = 20
@@ -28,7 +29,11 @@ def process_1() -> Iterator[None]:
 
 
 def shell(script: str, *arguments: Path) -> Child:
-    return Child("shell", ("sh", "-c", script, "sh", *map(str, arguments)))
+    return child("sh", "-c", script, "sh", *map(str, arguments))
+
+
+def child(*arguments: str, sched_batch: bool = False) -> Child:
+    return Child(role="app", arguments=arguments, when_it_ends=EndsEndpoint(), sched_batch=sched_batch)
 
 
 async def text_of(path: Path) -> str:
@@ -103,11 +108,11 @@ def test_orphans_of_others_are_reaped_and_no_status_of_a_child_is(tmp_path: Path
     asyncio.run(asyncio.wait_for(check(), 2 * SECONDS))
 
 
-@pytest.mark.parametrize(("interrupts", "policy"), [(True, os.SCHED_OTHER), (False, os.SCHED_BATCH)])
-def test_who_interrupts_others(interrupts: bool, policy: int) -> None:
+@pytest.mark.parametrize(("sched_batch", "policy"), [(False, os.SCHED_OTHER), (True, os.SCHED_BATCH)])
+def test_how_it_is_scheduled(sched_batch: bool, policy: int) -> None:
     async def check() -> None:
-        child = await Process.start(Child("sleep", ("sleep", "600"), interrupts=interrupts))
-        assert os.sched_getscheduler(child.pid) == policy
-        await child.stop(SECONDS)
+        process = await Process.start(child("sleep", "600", sched_batch=sched_batch))
+        assert os.sched_getscheduler(process.pid) == policy
+        await process.stop(SECONDS)
 
     asyncio.run(check())

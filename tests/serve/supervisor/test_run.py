@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from serve.plan.make import Child, Machine, Plan, make_plan
+from serve.machine.inspect import inspect_machine
+from serve.plan.endpoint import SingleModel
+from serve.plan.make import make_plan
+from serve.plan.values import Child, Drain, EndsEndpoint, NoDrain, Plan, Role, SigtermDrain
 from serve.repository import inspect_repository
 from serve.settings import Settings
 from serve.supervisor.run import supervise
@@ -23,29 +26,31 @@ from tests.serve.conftest import make_base_dir
 from tests.serve.processes import await_true
 from tests.serving import reserved_environment
 
+NOT_DRAINED = NoDrain()
+
 
 def real_plan(base_dir: Path, own: Mapping[str, str], *, haproxy: bool, frontend: str = "gateway") -> Plan:
     environment = {**own, "SAGEMAKER_TRITON_FRONTEND": frontend}
     settings = Settings.from_environment(environment)
     work_dir = base_dir / "work"
     work_dir.mkdir()
-    machine = Machine(
-        gpus=0,
-        haproxy=shutil.which("haproxy") if haproxy else None,
-        free=lambda _: True,
-        work_dir=work_dir,
-        environment=environment,
-        drain_seconds=2,
+    machine = inspect_machine(work_dir, settings)
+    machine = dataclasses.replace(
+        machine, gpus=0, haproxy=machine.haproxy if haproxy else None, environment=environment
     )
-    return make_plan(settings, inspect_repository(base_dir / "model"), machine)
+    return make_plan(settings, SingleModel(inspect_repository(base_dir / "model")), machine, drain_seconds=2)
 
 
-def program(name: str, code: str) -> Child:
-    return Child(name, (sys.executable, "-c", code))
+def program(role: Role, code: str, drain: Drain = NOT_DRAINED) -> Child:
+    return child(role, sys.executable, "-c", code, drain=drain)
+
+
+def child(role: Role, *arguments: str, drain: Drain = NOT_DRAINED) -> Child:
+    return Child(role=role, arguments=arguments, when_it_ends=EndsEndpoint(), drain=drain)
 
 
 def plan_of(*children: Child) -> Plan:
-    return Plan("nothing", (), children, (), {}, 1, None, False, 2, ())
+    return Plan(endpoint="nothing", children=children, port=1, drain_seconds=2)
 
 
 def is_ready(port: int) -> bool:
@@ -67,7 +72,7 @@ def test_a_request_that_outlasts_the_drain_is_cut_and_said_so(
     with reserved_environment(base_dir) as environment:
         plan = real_plan(base_dir, environment, haproxy=haproxy, frontend=frontend)
         cut_a_request_off(plan, tmp_path / "working")
-    assert "requests were still in flight after 2 s: they are cut off" in caplog.text
+    assert "requests still in flight after 2 s were cut off" in caplog.text
 
 
 def cut_a_request_off(plan: Plan, working: Path) -> None:
@@ -92,8 +97,8 @@ def cut_a_request_off(plan: Plan, working: Path) -> None:
 
 
 def test_a_program_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
-    assert supervise(plan_of(Child("tritonserver", ("/opt/tritonserver/bin/nothing",)))) == 1
-    assert "tritonserver can't be started: /opt/tritonserver/bin/nothing: No such file or directory" in caplog.text
+    assert supervise(plan_of(child("tritonserver", "/opt/tritonserver/bin/nothing"))) == 1
+    assert "can't start tritonserver: /opt/tritonserver/bin/nothing: No such file or directory" in caplog.text
 
 
 @pytest.mark.parametrize(("code", "status"), [("exit(7)", 7), ("exit(0)", 1), ("import os; os.abort()", 134)])
@@ -121,7 +126,7 @@ def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture
     """The app is stopped first, then tritonserver; neither can block the shutdown forever."""
     deaf = "import signal, pathlib, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); {}; time.sleep(60)"
     listening = tmp_path / "listening"
-    app = program("app", deaf.format(f"pathlib.Path({str(listening)!r}).touch()"))
+    app = program("app", deaf.format(f"pathlib.Path({str(listening)!r}).touch()"), SigtermDrain())
 
     def stop() -> None:
         await_true(listening.exists, "the app is deaf")
@@ -131,7 +136,7 @@ def test_a_child_that_ignores_sigterm_is_killed(caplog: pytest.LogCaptureFixture
         stopping = pool.submit(stop)
         assert supervise(plan_of(program("tritonserver", "import time; time.sleep(60)"), app)) == 1
         stopping.result()
-    assert "they are cut off" in caplog.text
+    assert "were cut off" in caplog.text
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serve.front_door.tenant_map import Routes
+from serve.front_door.live_map import NoMap
+from serve.front_door.tenant_map import TenantMap
 from serve.machine.resources import Resources
 from serve.repository import Finding, RepositoryError, Runtime
 from serve.tenants.admission import Admission, Meter
@@ -101,7 +102,7 @@ class Place:
 
     def put_together(self, control: TritonControl, condition: Condition, broken_seconds: float) -> Tenants:
         resources = Resources(self.directory)
-        registry = Registry(Routes(self.directory / "table", None))
+        registry = Registry(TenantMap(NoMap()))
         return Tenants(
             archives=Archives(self.directory / "models", SharedModels(frozenset(), on_cpu=True)),
             admission=Admission(resources, shm_bytes=1024**2, runtime=Runtime()),

@@ -15,6 +15,9 @@ import pytest
 from serve.app.background import Shutdown
 from serve.app.multi_model import MultiModel, running_multi_model
 from serve.app.options import MultiModelOptions
+from serve.front_door.live_map import NoMap
+from serve.front_door.memory_flag import MemoryFlag
+from serve.front_door.tenant_map import TenantMap
 from serve.repository import Runtime
 from serve.tenants.condition import Condition
 from serve.triton.client import TritonClient, open_session
@@ -83,8 +86,8 @@ async def multi_model_on(server: RunningTritonServer, directory: Path) -> AsyncI
         models_dir=str(directory / "models"),
         tenant_repository=str(directory / "tenants"),
         records_dir=str(directory / "records"),
-        table=str(directory / "table"),
-        admin_socket=None,
+        tenant_map=str(directory / "tenants.map"),
+        memory_map=str(directory / "memory.map"),
         shared_models=("probe",),
         shm_bytes=1024**2,
     )
@@ -94,7 +97,8 @@ async def multi_model_on(server: RunningTritonServer, directory: Path) -> AsyncI
         condition = Condition(Configurations(triton), ControlledProcesses(server.process.pid, Runtime()))
         health = Health(triton, condition.configurations, condition.processes, (), "ready")
         shutdown = Shutdown()
-        async with running_multi_model(options, condition, health, shutdown) as multi_model:
+        maps = TenantMap(NoMap()), MemoryFlag(NoMap())
+        async with running_multi_model(options, *maps, condition, health, shutdown) as multi_model:
             await multi_model.tenants.recovered.wait()
             yield multi_model
         assert not shutdown.failed

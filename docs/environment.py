@@ -17,13 +17,13 @@ HEAD = """\
 
 <!-- Written by `make docs` from serve/settings.py. Change the table there. -->
 
-SageMaker sets them from `Environment` of a model's container, `docker run --env` and a shell do as well. An empty
-variable counts as not set. A value that is not accepted stops `serve` with status 2 and one line that names the
-variable, its value and what is accepted. No value is split into words, except `SAGEMAKER_TRITON_ADDITIONAL_ARGS`. One
-that has no effect, such as the default model of a multi-model endpoint, is a warning in the log.
+Set them in the `Environment` of the SageMaker model, with `docker run --env`, or in a shell. An empty variable counts
+as not set. If a value isn't accepted, `serve` exits with status 2 and one line that names the variable, the value and
+what is accepted. Only `SAGEMAKER_TRITON_ADDITIONAL_ARGS` is split into words. A variable that has no effect, such as
+the default model of a multi-model endpoint, is a warning in the log.
 
-In the last column, *ours* marks a variable that the stock `sagemaker-tritonserver` image does not have, and *stock*
-says where that image does something else with the same name. `serve --print-plan` shows what a set of values comes to.
+The last column says *ours* if the stock `sagemaker-tritonserver` image doesn't have the variable, and *stock* if that
+image treats it differently. `serve --print-plan` prints what would be started.
 
 | Variable | Values | Default | Meaning | Note |
 |---|---|---|---|---|
@@ -32,17 +32,17 @@ says where that image does something else with the same name. `serve --print-pla
 TAIL = """
 ## Threads
 
-A numerical library takes as many threads as there are processors, in each process: eight processes of a Python model
-get in each other's way with eight times as many threads as processors. So `serve` sets `OMP_NUM_THREADS` for
+By default a numerical library starts one thread per processor in every process, so eight processes of a Python model
+compete with eight times as many threads as there are processors. `serve` therefore sets `OMP_NUM_THREADS` for
 tritonserver and the processes of its models, unless the container sets it:
 
-- to the processors that the container may use (those of its affinity, or of its quota), divided by the processes of
-  all models that are loaded, at least 1;
-- to 1 on a multi-model endpoint, since nobody knows how many tenants will come.
+- on a single-model endpoint, to the number of processors that the container may use (its CPU affinity or its quota)
+  divided by the number of processes of all loaded models, at least 1;
+- on a multi-model endpoint, to 1, because the number of tenants isn't known.
 
-OpenBLAS, MKL and PyTorch go by it where their own variables (`OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`) are not set.
-The stand-in backends of the CPU image divide the processors among the instances of each model by themselves, see
-[models.md](models.md#stand-in-backends). An endpoint with one heavy model and little traffic may want more:
+OpenBLAS, MKL and PyTorch follow it unless their own variables (`OPENBLAS_NUM_THREADS`, `MKL_NUM_THREADS`) are set. The
+stand-in backends of the CPU image divide the processors among the instances of each model themselves, see
+[models.md](models.md#stand-in-backends). An endpoint with one heavy model and little traffic may need more:
 `OMP_NUM_THREADS=4`.
 """
 

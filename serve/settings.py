@@ -1,4 +1,4 @@
-"""Every environment variable that `serve` reads: the one table, typed, with default, meaning and validation.
+"""The environment variables that `serve` reads: the one table, typed, with default, meaning and validation.
 
 `docs/environment.md` is generated from it (`make docs`).
 """
@@ -40,7 +40,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class PortRange:
-    """The inclusive range of TCP ports that the platform leaves to the container."""
+    """An inclusive range of TCP ports."""
 
     first: int
     last: int
@@ -60,7 +60,7 @@ class PortRange:
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """How a value is read, and what is accepted, in words that follow “expected”."""
+    """How a value is parsed, and what is accepted, as it reads after “expected”."""
 
     accepted: str
     parse: Callable[[str], T]
@@ -147,14 +147,14 @@ def _variable(name: str, kind: Kind[Any], default: Any, meaning: str, note: str 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The values of the table. An empty variable counts as not set. Only `ADDITIONAL_ARGS` is ever split into words."""
+    """The values of the table. An empty variable counts as not set. Only `ADDITIONAL_ARGS` is split into words."""
 
     bind_to_port: int = _variable("SAGEMAKER_BIND_TO_PORT", PORT, sagemaker.PORT, "The port that SageMaker calls.")
     safe_port_range: PortRange | None = _variable(
         "SAGEMAKER_SAFE_PORT_RANGE",
-        Kind("two ports as FIRST-LAST, such as 21000-21999", _port_range),
+        Kind("two ports as FIRST-LAST, for example 21000-21999", _port_range),
         None,
-        "The ports that the container may open besides the one above. When set, every inner port is taken from it.",
+        "The ports that the container may open besides the SageMaker port. If set, all inner ports are taken from it.",
         shown_default="any free port",
     )
     multi_model: bool = _variable(
@@ -164,7 +164,7 @@ class Settings:
         "SAGEMAKER_BASE_DIR",
         Kind("a directory", Path),
         Path(sagemaker.OPT_ML),
-        "Where SageMaker puts the model (`model/`). Set it to run without root or Docker.",
+        "Where SageMaker puts models (`model/`, `models/`). Set it to run without root or Docker.",
         note="ours",
     )
     install_dir: Path = _variable(
@@ -178,22 +178,21 @@ class Settings:
         "SAGEMAKER_TRITON_SHARED_MODELS_DIR",
         Kind("a directory", Path),
         Path("/opt/model_repository"),
-        "Models that all tenants of a multi-model endpoint (`gateway`) may use as steps of their ensembles. May be "
-        "missing.",
+        "Models that all tenants of a multi-model endpoint (`gateway`) can use as ensemble steps. May be missing.",
         note="ours",
     )
     frontend: Frontend = _variable(
         "SAGEMAKER_TRITON_FRONTEND",
         _choice(Frontend),
         "gateway",
-        "`gateway`: HAProxy and the app answer SageMaker. `native`: Triton's own SageMaker port does.",
+        "What answers SageMaker. `gateway`: HAProxy and the app. `native`: Triton's own SageMaker port.",
         note="ours",
     )
     default_model_name: str | None = _variable(
         "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME",
         MODEL,
         None,
-        "The model that `/invocations` runs. Needed when the model directory holds more than one. Not for multi-model.",
+        "The model that `/invocations` runs. Required if the model directory holds several. Single-model only.",
         shown_default="the only model",
     )
     load_models: tuple[str, ...] = _variable(
@@ -201,82 +200,82 @@ class Settings:
         Kind("model names, separated by commas", lambda text: tuple(_model_name(n.strip()) for n in text.split(","))),
         (),
         "Models to load at startup besides the default model and those that it calls (its ensemble steps, and its "
-        "parameter `sagemaker.depends_on`), which are always loaded. Name the models that a Python model calls by "
-        "itself (business logic scripting) and does not list in `sagemaker.depends_on`. Not for multi-model endpoints.",
+        "parameter `sagemaker.depends_on`), which are always loaded. Name the models that a Python model calls from "
+        "its code (business logic scripting) and doesn't list in `sagemaker.depends_on`. Single-model only.",
         note="ours",
     )
     inference_type: InferenceType = _variable(
         "SAGEMAKER_TRITON_INFERENCE_TYPE",
         _choice(InferenceType),
         "infer",
-        "Which of Triton's endpoints `/invocations` is. `Accept: text/event-stream` always means `generate_stream`.",
+        "The Triton endpoint behind `/invocations`. `Accept: text/event-stream` always selects `generate_stream`.",
     )
     override_ping_mode: PingMode | None = _variable(
         "SAGEMAKER_TRITON_OVERRIDE_PING_MODE",
         _choice(PingMode),
         None,
-        "`ready`: `/ping` is 200 when the default model and all it uses are ready. `live`: when tritonserver is alive.",
-        note="stock: `serve` sets the mode for multi-model endpoints without exporting it, so it never takes effect",
+        "When `/ping` is 200. `ready`: the default model and all it uses are ready. `live`: tritonserver is alive.",
+        note="stock: chooses `live` for multi-model endpoints but never exports it, so it has no effect",
         shown_default="`ready`; `live` on multi-model endpoints",
     )
     allow_http: bool = _variable(
         "SAGEMAKER_TRITON_ALLOW_HTTP",
         BOOLEAN,
         False,
-        "Also offer Triton's HTTP port outside of the container.",
-        note="stock: is not read",
+        "Also expose Triton's HTTP port outside the container.",
+        note="stock: ignored",
     )
     http_port: int | None = _variable(
         "SAGEMAKER_TRITON_HTTP_PORT",
         PORT,
         None,
-        "Triton's HTTP port. Without it, and not offered, the gateway reaches Triton over a Unix socket.",
-        "stock: is not read",
-        "8000 if offered",
+        "Triton's HTTP port. If it is neither set nor exposed, the gateway reaches Triton over a Unix socket.",
+        "stock: ignored",
+        "8000 if exposed",
     )
     allow_grpc: bool = _variable(
-        "SAGEMAKER_TRITON_ALLOW_GRPC", BOOLEAN, False, "Also offer Triton's gRPC port outside of the container."
+        "SAGEMAKER_TRITON_ALLOW_GRPC", BOOLEAN, False, "Also expose Triton's gRPC port outside the container."
     )
     grpc_port: int | None = _variable(
         "SAGEMAKER_TRITON_GRPC_PORT",
         PORT,
         None,
-        "Triton's gRPC port, where it is offered or the gateway needs it (multi-model endpoints).",
-        shown_default="8001 if offered",
+        "Triton's gRPC port, if it is exposed or the gateway needs it (multi-model endpoints).",
+        shown_default="8001 if exposed",
     )
     allow_metrics: bool = _variable(
         "SAGEMAKER_TRITON_ALLOW_METRICS",
         BOOLEAN,
         False,
-        "Also offer Triton's metrics port outside of the container. `/metrics` on the SageMaker port works without it.",
+        "Also expose Triton's metrics port outside the container. `/metrics` on the SageMaker port works without it.",
     )
     metrics_port: int | None = _variable(
         "SAGEMAKER_TRITON_METRICS_PORT",
         PORT,
         None,
-        "Triton's metrics port, where it is offered or the gateway needs it.",
-        shown_default="8002 if offered",
+        "Triton's metrics port, if it is exposed or the gateway needs it.",
+        shown_default="8002 if exposed",
     )
     thread_count: int | None = _variable(
         "SAGEMAKER_TRITON_THREAD_COUNT",
         COUNT,
         None,
-        "Threads of Triton's HTTP (`native`: SageMaker) front end.",
-        shown_default="one for each processor, from 2 to 8; `native`: 8",
+        "Threads of Triton's HTTP front end (`native`: of its SageMaker front end).",
+        shown_default="one per processor, from 2 to 8; `native`: 8",
     )
     buffer_manager_thread_count: int | None = _variable(
         "SAGEMAKER_TRITON_BUFFER_MANAGER_THREAD_COUNT",
         _integer(0),
         None,
         "Threads that copy tensors.",
-        shown_default="Triton's",
+        shown_default="Triton's default",
     )
     log_verbose: int = _variable(
         "SAGEMAKER_TRITON_LOG_VERBOSE",
         Kind("true, false or a level, 0 or more", _log_level),
         0,
         "Triton's verbose log.",
-        note="stock: on, and writes lines for every ping",
+        note="stock: on; writes lines for every ping",
         shown_default="`false`",
     )
     log_info: bool = _variable(
@@ -288,40 +287,40 @@ class Settings:
         "SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE",
         BYTES,
         1024 * 1024,
-        "Bytes of /dev/shm that each process of a Python model starts with. SageMaker gives a container 64 MB. Where "
-        "not all processes fit, `serve` does not start, and a multi-model endpoint does not load the model.",
-        note="stock: 16777216, so that four instances fill /dev/shm",
+        "Bytes of /dev/shm that each process of a Python model starts with. SageMaker gives a container 64 MB. If the "
+        "processes don't fit, `serve` doesn't start, and a multi-model endpoint doesn't load the model.",
+        note="stock: 16777216, so four instances fill /dev/shm",
     )
     shm_growth_byte_size: int = _variable(
-        "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE", BYTES, 1024 * 1024, "The step by which it grows."
+        "SAGEMAKER_TRITON_SHM_GROWTH_BYTE_SIZE", BYTES, 1024 * 1024, "Bytes by which it grows."
     )
     tensorflow_version: TensorFlowVersion | None = _variable(
         "SAGEMAKER_TRITON_TENSORFLOW_VERSION",
         _choice(TensorFlowVersion),
         None,
         "Version that the TensorFlow backend loads.",
-        shown_default="the backend's",
+        shown_default="the backend's default",
     )
     model_load_gpu_limit: float | None = _variable(
         "SAGEMAKER_TRITON_MODEL_LOAD_GPU_LIMIT",
-        Kind("a fraction above 0, at most 1", _fraction),
+        Kind("a fraction greater than 0, at most 1", _fraction),
         None,
-        "Part of each GPU's memory above which no model is loaded.",
+        "Fraction of each GPU's memory above which no more models are loaded.",
         shown_default="none",
     )
     disable_model_namespacing: bool = _variable(
         "SAGEMAKER_TRITON_DISABLE_MODEL_NAMESPACING",
         BOOLEAN,
         False,
-        "Turn off Triton's model namespacing. On multi-model endpoints (`gateway`) it is always off.",
-        note="stock: `true` turns it on (the value is handed to --model-namespacing)",
+        "Turn off Triton's model namespacing. It is always off on multi-model endpoints (`gateway`).",
+        note="stock: `true` turns it on (the value is passed to --model-namespacing)",
     )
     additional_args: tuple[str, ...] = _variable(
         "SAGEMAKER_TRITON_ADDITIONAL_ARGS",
         Kind("arguments, quoted as in a shell", lambda text: tuple(shlex.split(text))),
         (),
-        "More arguments for tritonserver, split as a shell would. None that `serve` sets from variables of its own, "
-        "such as `--http-port`.",
+        "More arguments for tritonserver, split like a shell command line. Arguments that `serve` sets from other "
+        "variables, such as `--http-port`, are refused.",
     )
 
     @property
@@ -381,7 +380,7 @@ def _check_ports(settings: Settings) -> None:
         if port is None:
             continue
         if port in taken:
-            raise SettingsError(f"{table[name].name}='{port}': expected a port of its own, {taken[port]} has this one")
+            raise SettingsError(f"{table[name].name}='{port}': {taken[port]} has the same port, expected another one")
         if settings.safe_port_range and port not in settings.safe_port_range:
             allowed = settings.safe_port_range
             raise SettingsError(

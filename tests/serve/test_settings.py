@@ -97,11 +97,11 @@ def test_other_variables_are_nobodys_business() -> None:
     [
         (
             {"SAGEMAKER_TRITON_HTTP_PORT": "8080"},
-            "SAGEMAKER_TRITON_HTTP_PORT='8080': expected a port of its own, SAGEMAKER_BIND_TO_PORT has this one",
+            "SAGEMAKER_TRITON_HTTP_PORT='8080': SAGEMAKER_BIND_TO_PORT has the same port, expected another one",
         ),
         (
             {"SAGEMAKER_TRITON_HTTP_PORT": "9", "SAGEMAKER_TRITON_GRPC_PORT": "9"},
-            "SAGEMAKER_TRITON_GRPC_PORT='9': expected a port of its own, SAGEMAKER_TRITON_HTTP_PORT has this one",
+            "SAGEMAKER_TRITON_GRPC_PORT='9': SAGEMAKER_TRITON_HTTP_PORT has the same port, expected another one",
         ),
         (
             {"SAGEMAKER_TRITON_METRICS_PORT": "8002", "SAGEMAKER_SAFE_PORT_RANGE": "21000-21999"},

@@ -98,7 +98,7 @@ def test_processes_that_do_not_fit_into_the_shared_memory(base_dir: BaseDir) -> 
     """`probe` has two processes, and each is to take all free shared memory."""
     free = shutil.disk_usage("/dev/shm").free
     message = refusal(base_dir("probe"), SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE=str(free))
-    assert message.startswith(f"serve: SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{free}': 2 processes of models take ")
+    assert message.startswith(f"serve: SAGEMAKER_TRITON_SHM_DEFAULT_BYTE_SIZE='{free}': 2 processes of models need ")
     assert "fewer processes (probe: 2)" in message
 
 

@@ -8,7 +8,7 @@ from serve.settings import Settings, variables
 
 __all__ = ["ignored"]
 
-NOT_OFFERED = "that port is not offered"
+NOT_EXPOSED = "that port is not exposed"
 
 
 def ignored(settings: Settings, gpus: int) -> Iterator[str]:
@@ -36,10 +36,10 @@ def _reasons(settings: Settings, gpus: int) -> Iterator[tuple[str, str]]:
     if native or not many:
         yield "shared_models_dir", "models are shared on multi-model endpoints, behind the gateway"
     if not settings.allow_http and native:
-        yield "http_port", f"{NOT_OFFERED} (SAGEMAKER_TRITON_ALLOW_HTTP)"
+        yield "http_port", f"{NOT_EXPOSED} (SAGEMAKER_TRITON_ALLOW_HTTP)"
     if not settings.allow_grpc and (native or not many):
-        yield "grpc_port", f"{NOT_OFFERED} (SAGEMAKER_TRITON_ALLOW_GRPC)"
+        yield "grpc_port", f"{NOT_EXPOSED} (SAGEMAKER_TRITON_ALLOW_GRPC)"
     if not settings.allow_metrics and native:
-        yield "metrics_port", f"{NOT_OFFERED} (SAGEMAKER_TRITON_ALLOW_METRICS)"
+        yield "metrics_port", f"{NOT_EXPOSED} (SAGEMAKER_TRITON_ALLOW_METRICS)"
     if not gpus:
         yield "model_load_gpu_limit", "there is no GPU here"

@@ -31,7 +31,7 @@ def http_socket(settings: Settings, path: Path) -> Socket | None:
 def ports(
     settings: Settings, endpoint: Endpoint, front_end: FrontEnd, free_ports: Iterable[int]
 ) -> dict[Service, Port]:
-    """Give a port to each of Triton's front ends that is offered outside or that the gateway needs.
+    """Give a port to each of Triton's front ends that is exposed or that the gateway needs.
 
     Args:
         settings: the variables.
@@ -42,20 +42,20 @@ def ports(
     Raises:
         SettingsError: there are too few free ports.
     """
-    offered = {name for name, is_offered in _offered(settings).items() if is_offered}
-    wanted = offered | set(_needed(settings, endpoint, front_end))
+    exposed = {name for name, is_exposed in _exposed(settings).items() if is_exposed}
+    wanted = exposed | set(_needed(settings, endpoint, front_end))
     given: dict[Service, int] = {}
     for name in STOCK:
         if name in wanted and (asked := _asked(settings)[name]) is not None:
             given[name] = asked
-        elif name in offered and settings.safe_port_range is None:
+        elif name in exposed and settings.safe_port_range is None:
             given[name] = STOCK[name]
     missing = [name for name in STOCK if name in wanted and name not in given]
     given |= zip(missing, _pick(settings, missing, free_ports), strict=True)
-    return {name: Port(given[name], offered=name in offered) for name in STOCK if name in given}
+    return {name: Port(given[name], exposed=name in exposed) for name in STOCK if name in given}
 
 
-def _offered(settings: Settings) -> dict[Service, bool]:
+def _exposed(settings: Settings) -> dict[Service, bool]:
     return {"http": settings.allow_http, "grpc": settings.allow_grpc, "metrics": settings.allow_metrics}
 
 

@@ -45,7 +45,7 @@ STOCK_THREADS = 8
 FEWEST_THREADS = 2
 
 LOOPBACK = "127.0.0.1"
-ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be offered)
+ANYWHERE = "0.0.0.0"  # noqa: S104 (only where the user asked for the port to be exposed)
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ class Port:
 
     Attributes:
         number: the port.
-        offered: whether it is offered outside of the container.
+        exposed: whether it is exposed outside the container.
     """
 
     number: int
-    offered: bool = False
+    exposed: bool = False
 
     @property
     def host(self) -> str:
         """Return the address to listen on."""
-        return ANYWHERE if self.offered else LOOPBACK
+        return ANYWHERE if self.exposed else LOOPBACK
 
     @property
     def address(self) -> str:

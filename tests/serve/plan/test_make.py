@@ -148,7 +148,7 @@ def test_every_inner_port_is_of_the_safe_range(frontend: str) -> None:
     assert sorted(ports) == [30003, 30004, 30005]
 
 
-def test_ports_offered_without_a_safe_range_are_tritons_own() -> None:
+def test_ports_exposed_without_a_safe_range_are_tritons_own() -> None:
     given = flags(plan(ALLOW_HTTP="true", ALLOW_GRPC="true", ALLOW_METRICS="true", GRPC_PORT="9001"))
     assert [given[f"{name}-port"] for name in ("http", "grpc", "metrics")] == ["8000", "9001", "8002"]
     assert given["http-address"] == "0.0.0.0"
@@ -329,7 +329,7 @@ def test_warnings() -> None:
     assert planned(repository, machine(haproxy=None), GRPC_PORT="9001").warnings == (
         "no GPU here: KIND_GPU of resnet runs on the CPU",
         "HAProxy is not installed: the app answers every request itself, which is slower",
-        "SAGEMAKER_TRITON_GRPC_PORT has no effect: that port is not offered (SAGEMAKER_TRITON_ALLOW_GRPC)",
+        "SAGEMAKER_TRITON_GRPC_PORT has no effect: that port is not exposed (SAGEMAKER_TRITON_ALLOW_GRPC)",
         "pre is odd",
     )
     assert planned(repository, machine(gpus=1)).warnings == ("pre is odd",)

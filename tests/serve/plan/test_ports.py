@@ -32,20 +32,20 @@ def test_what_the_gateway_needs(endpoint: Endpoint, front_end: FrontEnd, expecte
 
 
 @pytest.mark.parametrize("front_end", [Gateway("haproxy"), Native()])
-def test_what_is_offered(front_end: FrontEnd) -> None:
+def test_what_is_exposed(front_end: FrontEnd) -> None:
     settings = Settings(allow_http=True, allow_grpc=True, allow_metrics=True, grpc_port=9001)
     assert ports(settings, SINGLE, front_end, FREE) == {
-        "http": Port(8000, offered=True),
-        "grpc": Port(9001, offered=True),
-        "metrics": Port(8002, offered=True),
+        "http": Port(8000, exposed=True),
+        "grpc": Port(9001, exposed=True),
+        "metrics": Port(8002, exposed=True),
     }
 
 
-def test_what_is_offered_within_a_safe_range() -> None:
+def test_what_is_exposed_within_a_safe_range() -> None:
     settings = Settings(safe_port_range=RANGE, allow_http=True, allow_metrics=True)
     assert ports(settings, SINGLE, Native(), FREE) == {
-        "http": Port(21000, offered=True),
-        "metrics": Port(21001, offered=True),
+        "http": Port(21000, exposed=True),
+        "metrics": Port(21001, exposed=True),
     }
 
 

@@ -181,7 +181,14 @@ def load_all(endpoint: Endpoint) -> None:
 def kill(endpoint: Endpoint, word_of_it: str) -> None:
     process = endpoint.child(word_of_it)
     process.send_signal(signal.SIGKILL)
-    await_true(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, "it is killed")
+    await_true(lambda: has_ended(process), "it is killed")
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # reaped between the two questions
+        return True
 
 
 def assert_all_there(endpoint: Endpoint) -> None:

@@ -1,4 +1,4 @@
-"""Model archives: what goes into one, whether `serve` would load it, and writing it."""
+"""Model archives: choosing their files, checking that `serve` would load them, reading and writing them."""
 
 from byoc.archive.check import MultiModel, SingleModel
 from byoc.archive.model_archive import Archive, combined_digest, pack, pack_tenants, read

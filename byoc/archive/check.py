@@ -1,4 +1,4 @@
-"""Would `serve` load it? Asks the code that will."""
+"""Checks that `serve` would load an archive, with the code that `serve` runs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class SingleModel:
     """An endpoint that serves one archive.
 
     Attributes:
-        default_model: the model that `/invocations` runs; None for the only one.
-        load_models: further models that are loaded, as SAGEMAKER_TRITON_LOAD_MODELS names them.
+        default_model: the model that `/invocations` runs; None: the only model.
+        load_models: other models that are loaded (SAGEMAKER_TRITON_LOAD_MODELS).
     """
 
     default_model: str | None = None
@@ -39,7 +39,7 @@ class MultiModel:
     """An endpoint that serves many archives.
 
     Attributes:
-        shared_models: the models that its image shares among them; None if they are not known.
+        shared_models: the shared models of its image; None if they are unknown.
     """
 
     shared_models: frozenset[str] | None = None
@@ -47,11 +47,11 @@ class MultiModel:
 
 @dataclass(frozen=True)
 class Checked:
-    """What `serve` says of an archive that it would load.
+    """The result of checking an archive that `serve` would load.
 
     Attributes:
         models: the names of its models.
-        warnings: what might be wrong.
+        warnings: findings that do not prevent serving.
     """
 
     models: tuple[str, ...]
@@ -60,7 +60,7 @@ class Checked:
 
 @contextmanager
 def outline_directory(shown: Path) -> Iterator[Path]:
-    """Lend an empty directory with the name of what the user knows as `shown`."""
+    """Provide an empty temporary directory with the name of `shown`."""
     with TemporaryDirectory(prefix="byoc-") as scratch:
         outline = Path(scratch) / shown.resolve().name
         outline.mkdir()
@@ -72,11 +72,11 @@ def check(outline: Path, shown: Path, endpoint: SingleModel | MultiModel) -> Che
 
     Args:
         outline: its directory.
-        shown: what the user knows it as.
-        endpoint: what it is for.
+        shown: the path that the user knows.
+        endpoint: the endpoint that will load it.
 
     Raises:
-        ArchiveError: `serve` would refuse it; says why.
+        ArchiveError: `serve` would refuse it.
     """
     try:
         if isinstance(endpoint, SingleModel):

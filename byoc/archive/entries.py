@@ -1,4 +1,4 @@
-"""What of a model directory belongs into an archive: plain files and directories, without what tools leave behind."""
+"""The files and directories of a model directory that go into an archive."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from serve.repository import is_junk
 
 __all__ = ["Entry", "entries"]
 
-# What macOS, Jupyter and Python leave behind at any depth. At the top `serve` ignores every hidden entry: so do we.
+# Left behind by macOS, Jupyter and Python, at any depth. At the top level every hidden entry is left out, because
+# `serve` ignores it.
 _LEFTOVERS = {".DS_Store", ".ipynb_checkpoints", "__MACOSX", "__pycache__"}
 
 Entry = tuple[PurePosixPath, Path]
 
 
 def entries(directory: Path, root: str = "", skip: frozenset[Path] = frozenset()) -> Iterator[Entry]:
-    """Name in the archive and path of everything to pack, a directory before what is in it, sorted by name.
+    """Yield the name in the archive and the path of each entry, sorted by name, a directory before its content.
 
-    Links are followed: SageMaker does not take any.
+    Links are followed, because SageMaker does not extract links.
 
     Args:
         directory: a repository of models, or one model.
-        root: the directory in the archive to put it all in; "" for its root.
+        root: the directory of the archive to put the entries in; "" for its root.
         skip: resolved paths to leave out.
 
     Raises:
-        ArchiveError: a broken link, a link to a directory around itself, or neither file nor directory.
+        ArchiveError: a broken link, a link to a parent directory, or neither a file nor a directory.
     """
     if root:
         yield PurePosixPath(root), directory

@@ -1,7 +1,7 @@
 """Model archives: a model directory becomes the `model.tar.gz` that SageMaker extracts to `/opt/ml/model`.
 
-The same directory gives the same archive: entries sorted, times and owners zero. What `serve` would refuse to load is
-refused here, by the same code.
+The same directory always gives the same archive: entries are sorted, times and owners are zero. An archive that `serve`
+would refuse is refused here, by the same code.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Archive:
     Attributes:
         path: the file.
         size: its size in bytes.
-        digest: SHA-256, in hex, of the uncompressed tar: it does not depend on who compressed it.
+        digest: SHA-256, in hex, of the uncompressed tar, which does not depend on the compression.
         models: the names of the models in it.
-        warnings: what might be wrong with it.
+        warnings: findings that do not prevent serving.
     """
 
     path: Path
@@ -54,10 +54,10 @@ def pack(directory: Path, output: Path, endpoint: SingleModel | None = None) -> 
     Args:
         directory: the repository, or the model.
         output: the archive to write.
-        endpoint: what the archive is for; None: an endpoint without settings of its own.
+        endpoint: the endpoint that will load it; None: one with default settings.
 
     Raises:
-        ArchiveError: `serve` would not load it, or it holds what an archive cannot: broken links, sockets.
+        ArchiveError: `serve` would not load it, or it has entries that an archive cannot hold: broken links, sockets.
     """
     root = directory.resolve().name if is_model(directory) else ""
     found = list(entries(directory, root, frozenset({output.resolve()})))
@@ -73,7 +73,7 @@ def pack_tenants(directory: Path, output: Path, endpoint: MultiModel | None = No
     Args:
         directory: where the sub-directories are.
         output: the directory to write to.
-        endpoint: what the archives are for; None: an image of which nothing is known.
+        endpoint: the endpoint that will load them; None: one whose shared models are unknown.
 
     Raises:
         ArchiveError: as for `pack`.
@@ -93,7 +93,7 @@ def read(path: Path, endpoint: SingleModel | MultiModel | None = None) -> Archiv
 
     Args:
         path: the archive.
-        endpoint: what it is for; None: a single-model endpoint without settings of its own.
+        endpoint: the endpoint that will load it; None: a single-model endpoint with default settings.
 
     Raises:
         ArchiveError: `serve` would not load it, SageMaker would not extract it, or it is not an archive.

@@ -1,4 +1,4 @@
-"""An outline of an archive: the tree with every file empty but config.pbtxt. `serve` decides by nothing else."""
+"""The outline of an archive: its tree, with every file empty except config.pbtxt. That is all that `serve` checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONFIG = "config.pbtxt"
 
 
 def outline_entries(found: Iterable[Entry], outline: Path) -> None:
-    """Write the outline of what is to be packed into an empty directory."""
+    """Write the outline of the entries to pack into an empty directory."""
     for name, path in found:
         if path.is_dir():
             (outline / name).mkdir()
@@ -28,10 +28,10 @@ def outline_entries(found: Iterable[Entry], outline: Path) -> None:
 
 
 def outline_tar(stream: io.BufferedIOBase, outline: Path, shown: Path) -> None:
-    """Write the outline of a tar file, which is read to its last member, into an empty directory.
+    """Read a tar file to its last member, and write its outline into an empty directory.
 
     Raises:
-        ArchiveError: it holds something that SageMaker does not extract; calls the file what the user knows it as.
+        ArchiveError: it holds something that SageMaker does not extract; the message calls the file `shown`.
         tarfile.TarError: it is not a tar file.
     """
     with tarfile.open(fileobj=stream, mode="r|") as tar:

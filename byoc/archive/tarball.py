@@ -1,4 +1,4 @@
-"""The compressed tar of an archive: the same entries give the same bytes, and the digest does not depend on gzip."""
+"""The compressed tar file of an archive. The same entries give the same bytes; the digest does not depend on gzip."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Hashed(io.BufferedIOBase):
 
 
 def write(found: Iterable[Entry], output: Path) -> str:
-    """Pack what was `found` into `output`, which appears only when it is complete; return the tar's SHA-256."""
+    """Write the entries to `output`, which appears only when it is complete; return the SHA-256 of the tar."""
     output.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     try:
@@ -57,7 +57,7 @@ def write(found: Iterable[Entry], output: Path) -> str:
 
 
 def _write_tar(found: Iterable[Entry], file: IO[bytes]) -> str:
-    """Write the compressed tar, and return the SHA-256 of what was compressed."""
+    """Write the compressed tar, and return the SHA-256 of the uncompressed one."""
     with gzip.GzipFile(filename="", mode="wb", compresslevel=_COMPRESSION, fileobj=file, mtime=0) as compressed:
         hashed = Hashed(compressed)
         with tarfile.open(fileobj=hashed, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -67,7 +67,7 @@ def _write_tar(found: Iterable[Entry], file: IO[bytes]) -> str:
 
 
 def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
-    """Add one file or directory with nothing of this machine in it: no time, no owner, no link."""
+    """Add one file or directory without time, owner or link."""
     entry = tarfile.TarInfo(name)
     if path.is_dir():
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755

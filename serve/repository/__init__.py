@@ -1,4 +1,4 @@
-"""Model repositories: what lies in a model directory, whether it can be served, and how Triton gets to see it."""
+"""Model directories and archives: finding models, checking them, and preparing them for Triton."""
 
 from serve.repository.archives import Tenant, inspect_tenant
 from serve.repository.config import InstanceGroup, ModelConfig, config_from_triton, read_config

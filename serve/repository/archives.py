@@ -1,6 +1,6 @@
-"""A tenant's archive, of any layout: its models, the one that an invocation runs, and who calls whom.
+"""A tenant's archive, in any layout: its models, the one that an invocation runs, and the order of their calls.
 
-A step of an ensemble that names no model of the archive refers to a model that the image shares among all tenants.
+An ensemble step that names no model of the archive refers to a shared model of the image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SUBJECT = "the archive"
 
 @dataclass(frozen=True)
 class Tenant:
-    """What an archive holds.
+    """The content of an archive.
 
     Attributes:
         directory: the extracted archive, symlinks resolved.
@@ -32,9 +32,9 @@ class Tenant:
         shared: the shared models that it uses.
         layers: the names of its models, those that call others before those that they call. Models are unloaded in
             this order, so that a request in flight finds every model that it still needs, and loaded in the other one.
-        required_bytes: host memory that it says it needs, or 0.
-        size_bytes: what its files take.
-        warnings: what might be wrong.
+        required_bytes: the host memory that its configurations ask for, or 0.
+        size_bytes: the total size of its files.
+        warnings: findings that do not prevent a load.
     """
 
     directory: Path
@@ -47,20 +47,20 @@ class Tenant:
     warnings: tuple[Finding, ...] = ()
 
     def processes(self, runtime: Runtime) -> int:
-        """Return how many processes Triton starts for its models; not for those that are shared."""
+        """Return how many processes Triton starts for its models, without shared ones."""
         return sum(processes(model.config, runtime) for model in self.models)
 
 
 def inspect_tenant(directory: Path, shared_models: frozenset[str] | None = frozenset()) -> Tenant:
-    """Find the models of an extracted archive, and the one that an invocation runs.
+    """Check an extracted archive, and find its models and the one that an invocation runs.
 
     The archive may be one model itself, hold one directory with a model, or several models of which one calls, directly
     or not, all the others: as the steps of an ensemble, or named in its parameter `sagemaker.depends_on`.
 
     Args:
         directory: the extracted archive.
-        shared_models: the names of the models that the image shares; None where they are not known: then every call to
-            a model that is not in the archive is a warning.
+        shared_models: the names of the image's shared models; None if they are unknown: then every call to a model
+            outside the archive is a warning.
 
     Raises:
         RepositoryError: it can't be served; the findings say why.
@@ -90,14 +90,14 @@ def inspect_tenant(directory: Path, shared_models: frozenset[str] | None = froze
 
 
 def _entry(calls: dict[str, tuple[str, ...]]) -> str:
-    """Return the only model that no other calls."""
+    """Return the only model that no other model calls."""
     called = {name for names in calls.values() for name in names}
     (entry,) = (name for name in calls if name not in called)
     return entry
 
 
 def _layers(entry: str, calls: dict[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Return the models in layers: each model in a later one than every model that calls it. There is no circle."""
+    """Return the models in layers, each model in a later layer than every model that calls it. Expects no circle."""
     depth = {entry: 0}
     for _ in calls:
         for name in [name for name in calls if name in depth]:

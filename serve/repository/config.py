@@ -1,4 +1,4 @@
-"""config.pbtxt, parsed once into frozen values. Triton's protobuf stays in here and in `staging`."""
+"""config.pbtxt, parsed once into frozen values. Only this module and `staging` use Triton's protobuf."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
     "read_config",
 ]
 
-# The parameter that names the models that a Python model calls from its code.
+# The parameter that lists the models that a Python model calls from its code.
 DEPENDS_ON = "sagemaker.depends_on"
 
-# The parameter that says how much host memory a tenant's model needs.
+# The parameter with the host memory that a tenant's model needs.
 REQUIRED_MEMORY_MB = "sagemaker.required_memory_mb"
 
-# Which backend Triton takes where the configuration names a platform, or nothing.
+# The backend that Triton chooses if the configuration names only a platform, or nothing.
 PLATFORMS = {
     "onnxruntime_onnx": "onnxruntime",
     "pytorch_libtorch": "pytorch",
@@ -61,13 +61,13 @@ Kind = Literal["KIND_AUTO", "KIND_GPU", "KIND_CPU", "KIND_MODEL"]
 
 @dataclass(frozen=True)
 class InstanceGroup:
-    """Instances of a model that are started alike.
+    """A group of instances of a model.
 
     Attributes:
         kind: where they run.
-        count: how many; on each GPU, where they run on GPUs. 0: the configuration doesn't say.
-        gpus: the GPUs that it names.
-        name: its name; Triton gives it one where the configuration has none.
+        count: how many, per GPU if they run on GPUs. 0: not set.
+        gpus: the GPUs that the group names.
+        name: its name; Triton adds one if it is not set.
     """
 
     kind: Kind = "KIND_AUTO"
@@ -83,7 +83,7 @@ class InstanceGroup:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or an output: its name, its type (such as `TYPE_FP32`), its dimensions without the batch's."""
+    """An input or output: name, type (such as `TYPE_FP32`), and dimensions without the batch dimension."""
 
     name: str
     data_type: str
@@ -107,12 +107,12 @@ class Step:
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """Which versions of a model Triton serves.
+    """The versions of a model that Triton serves.
 
     Attributes:
-        kind: the latest ones, all, or specific ones.
-        latest: how many of the latest.
-        versions: the specific ones.
+        kind: the latest, all, or specific versions.
+        latest: the number of latest versions.
+        versions: the specific versions.
     """
 
     kind: Literal["latest", "all", "specific"] = "latest"
@@ -120,7 +120,7 @@ class VersionPolicy:
     versions: tuple[int, ...] = ()
 
     def served(self, existing: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the versions that are served, of those that exist, sorted."""
+        """Return which of the existing versions are served, sorted."""
         if self.kind == "specific":
             return tuple(version for version in sorted(existing) if version in self.versions)
         newest_first = sorted(existing, reverse=True)
@@ -129,20 +129,20 @@ class VersionPolicy:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The configuration of a model, as far as `serve` and `byoc` look at it.
+    """The part of a model's configuration that `serve` and `byoc` use.
 
     Attributes:
-        name: its `name`; "" where it has none, which Triton takes for the directory's.
-        backend: what runs the model, such as `python`; by `backend`, else by `platform`, else by the model's files.
-            `ensemble` for one that only calls others, `unknown` where nothing tells.
-        runtime: the file of the backend that runs it, such as `model.py`, where the configuration names one.
-        default_model_filename: the model's file in its version directory; "" for the backend's usual one.
-        cc_model_filenames: the same by the compute capability of a GPU.
-        version_policy: which versions are served.
-        instance_groups: empty where the configuration has none.
-        max_batch_size: 0 for a model that takes no batches.
-        inputs, outputs: may be empty, where Triton completes the configuration.
-        steps: those of an ensemble.
+        name: its `name`; "" if not set, for the directory's name.
+        backend: what runs the model, such as `python`: from `backend`, `platform` or the model's files. `ensemble` for
+            a model that only calls others; `unknown` if it can't be told.
+        runtime: the backend's file that runs the model, such as `model.py`; "" if not set.
+        default_model_filename: the model's file in its version directory; "" for the backend's default.
+        cc_model_filenames: the same, per compute capability of a GPU.
+        version_policy: the versions that are served.
+        instance_groups: empty if not set.
+        max_batch_size: 0 for a model without batching.
+        inputs, outputs: may be empty if Triton completes the configuration.
+        steps: the steps of an ensemble.
         parameters: key → value.
     """
 
@@ -161,18 +161,18 @@ class ModelConfig:
 
     @property
     def called_models(self) -> tuple[str, ...]:
-        """The models that it calls, each once: as steps of an ensemble, or named in `sagemaker.depends_on`."""
+        """The models that it calls, as ensemble steps or listed in `sagemaker.depends_on`, without duplicates."""
         named = (name.strip() for name in self.parameters.get(DEPENDS_ON, "").split(","))
         return tuple(dict.fromkeys((*self.step_models, *filter(None, named))))
 
     @property
     def step_models(self) -> tuple[str, ...]:
-        """The models that it runs as steps of an ensemble, each once."""
+        """The models of its ensemble steps, without duplicates."""
         return tuple(dict.fromkeys(step.model for step in self.steps))
 
     @property
     def required_memory_mb(self) -> int | None:
-        """The host memory that it says it needs, in MiB; 0 where it says nothing, None where that is not a number."""
+        """The host memory that it asks for, in MiB; 0 if not set, None if the value is not a number."""
         text = self.parameters.get(REQUIRED_MEMORY_MB, "")
         return int(text or 0) if re.fullmatch("[0-9]{0,9}", text) else None
 
@@ -183,7 +183,7 @@ class ModelConfig:
 
 
 def read_config(model: Path) -> ModelConfig:
-    """Read the configuration of a model directory; without a config.pbtxt, which Triton completes, an empty one.
+    """Read the configuration of a model directory. Without config.pbtxt it is empty: Triton completes it.
 
     Raises:
         RepositoryError: the file is not a model configuration.
@@ -191,15 +191,15 @@ def read_config(model: Path) -> ModelConfig:
     message = parse_message(model)
     try:
         return _config(message, model)
-    except ValueError as error:  # a number that is none of an enumeration's
+    except ValueError as error:  # a number that its enumeration doesn't have
         raise RepositoryError(f"the model {model}", [_invalid(error)]) from None
 
 
 def config_from_triton(completed: Mapping[str, object]) -> ModelConfig:
-    """Return the configuration that Triton answers for a loaded model, as JSON, at `/v2/models/NAME/config`.
+    """Return the configuration of a loaded model from Triton's JSON response to `/v2/models/NAME/config`.
 
     Raises:
-        ValueError: this is no such configuration.
+        ValueError: the response is not a model configuration.
     """
     try:
         message = json_format.ParseDict(dict(completed), ConfigMessage(), ignore_unknown_fields=True)
@@ -209,7 +209,7 @@ def config_from_triton(completed: Mapping[str, object]) -> ModelConfig:
 
 
 def parse_message(model: Path) -> ConfigMessage:
-    """Return the `inference.ModelConfig` message of a model directory; an empty one without a config.pbtxt.
+    """Return the `inference.ModelConfig` message of a model directory; an empty one without config.pbtxt.
 
     Raises:
         RepositoryError: the file is not a model configuration.
@@ -257,7 +257,7 @@ def _config(message: ConfigMessage, model: Path | None) -> ModelConfig:
 
 
 def _backend(message: ConfigMessage, model: Path | None) -> str:
-    """Return what runs a model; where its configuration does not say, Triton tells by the file."""
+    """Return what runs a model. If its configuration doesn't say, Triton decides by the model's file."""
     if known := message.backend or PLATFORMS.get(message.platform, message.platform):
         return str(known)
     if message.HasField("ensemble_scheduling"):

@@ -1,4 +1,4 @@
-"""What is wrong with a model directory or an archive, as values. Text is made of them where somebody reads it."""
+"""Problems of a model directory or an archive, as values. They become text where they are shown."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Code = Literal[
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong.
+    """A problem.
 
     Attributes:
-        code: which rule found it.
-        severity: `error`: it can't be served. `warning`: it can, at least without what is wrong.
-        message: what is wrong, naming the key and its value; no full stop at its end.
-        remedy: what to do about it, likewise.
-        path: where, in the model directory or the archive; None for all of it.
-        line: the line of that file, from 1.
+        code: the kind of problem.
+        severity: `error`: it prevents serving. `warning`: it does not.
+        message: what is wrong, with the key and its value; without a full stop.
+        remedy: what to do about it; without a full stop.
+        path: the file, relative to the model directory or archive; None for the whole directory.
+        line: the line in that file, from 1.
     """
 
     code: Code
@@ -62,19 +62,19 @@ class RepositoryError(ValueError):
     """A model directory or an archive can't be served.
 
     Attributes:
-        findings: what is wrong, errors and warnings.
-        tree: what was found, drawn, and what was expected where that helps; may be empty.
+        findings: all findings, errors and warnings.
+        tree: the directory tree that was found, and sometimes the expected one; may be empty.
     """
 
     def __init__(self, subject: str, findings: Iterable[Finding], tree: str = "") -> None:
-        """Say it of a `subject`, such as `the archive`."""
+        """Take what can't be served as `subject`, such as `the archive`."""
         self.findings = tuple(findings)
         self.tree = tree
         super().__init__(refusal(subject, self.findings, tree))
 
 
 def refusal(subject: str, findings: Iterable[Finding], tree: str) -> str:
-    """Return why something can't be served, in words: every error, then the tree."""
+    """Return the text of a refusal: every error, then the tree."""
     found = [str(finding) for finding in errors(findings)]
     reasons = f" {found[0]}" if len(found) == 1 else "".join(f"\n- {reason}" for reason in found)
     return "\n".join(filter(None, [f"{subject} can't be served:{reasons}", tree]))

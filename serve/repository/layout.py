@@ -1,4 +1,4 @@
-"""Where models lie in a directory: what a model is, its versions, and a drawing of the whole."""
+"""The layout of a directory: its models, their versions, and a drawing of its tree."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ VERSIONS = range(2**63)
 TREE_ENTRIES = 40
 TREE_DEPTH = 3
 
-# How Triton (std::stoll) reads the name of a directory as a version: what follows the number is ignored.
+# Triton reads a version from the name of a directory with std::stoll, which ignores what follows the number.
 NUMBER = re.compile(r"\s*[+-]?[0-9]+", re.ASCII)
 
 
 def is_junk(name: str) -> bool:
-    """Tell whether macOS, Jupyter or an editor left this entry: it is neither a model nor a part of one."""
+    """Tell whether an entry is left behind by macOS, Jupyter or an editor: it is not a model."""
     return name.startswith(".") or name == "__MACOSX"
 
 
@@ -57,15 +57,15 @@ def is_model(path: Path) -> bool:
 
 
 def version_directories(model: Path) -> dict[int, Path]:
-    """Return the versions of a model that Triton finds, sorted, and where it looks for each.
+    """Return the versions that Triton finds in a model directory, sorted, and the directory where it looks for each.
 
-    Of `1abc` Triton takes version 1, whose directory it then misses; a name with a leading zero it ignores.
+    Triton reads `1abc` as version 1, and then misses the directory `1`. It ignores names with a leading zero.
     """
     return {version: model / str(version) for version in sorted(_versions(model)) if version in VERSIONS}
 
 
 def impossible_versions(model: Path) -> tuple[int, ...]:
-    """Return the numbers among a model's directories that are negative, or too large."""
+    """Return the versions of a model that are negative or too large for Triton."""
     return tuple(version for version in sorted(_versions(model)) if version not in VERSIONS)
 
 
@@ -76,7 +76,7 @@ def _versions(model: Path) -> frozenset[int]:
 
 
 def tree(directory: Path) -> str:
-    """Draw a directory, three levels deep and 40 lines long at most."""
+    """Draw a directory tree, at most three levels deep and 40 lines long."""
     lines = list(islice(_tree_lines(directory, "", TREE_DEPTH), TREE_ENTRIES + 1))
     if len(lines) > TREE_ENTRIES:
         lines[TREE_ENTRIES:] = ["…"]

@@ -16,7 +16,7 @@ class Model:
 
     Attributes:
         name: the name of its directory; "" for an archive that is itself a model.
-        directory: where it lies.
+        directory: its directory.
         config: its configuration.
     """
 
@@ -25,5 +25,5 @@ class Model:
     config: ModelConfig
 
     def __str__(self) -> str:
-        """Return what messages call it."""
+        """Return its name in messages."""
         return self.name or "the model at the root of the archive"

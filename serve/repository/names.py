@@ -1,4 +1,4 @@
-"""What a tenant's models are called in Triton, which has one flat space of names.
+"""The names of a tenant's models in Triton, which has a single namespace.
 
 A tenant's entry model, the one that an invocation runs, gets the tenant's name, and every other model of its archive
 gets that name as a prefix, so that two tenants can have models of the same name.
@@ -21,13 +21,13 @@ PLAIN_NAME = re.compile(r"(?!.*_[0-9a-f]{16}$)[0-9A-Za-z][0-9A-Za-z._-]{0,99}") 
 def names_in_triton(
     name: str, tenant: Tenant, shared_models: frozenset[str] = frozenset(), taken: frozenset[str] = frozenset()
 ) -> dict[str, str]:
-    """Return what each model of a tenant is called in Triton.
+    """Return the name in Triton of each model of a tenant.
 
     Args:
-        name: what SageMaker calls the tenant; any text without "/".
+        name: the tenant's name in SageMaker: any text without "/".
         tenant: its archive.
-        shared_models: the names of the models that the image shares.
-        taken: further names that can't be used.
+        shared_models: the names of the image's shared models.
+        taken: other names that can't be used.
     """
     entry = _plain(name) if name not in shared_models and SEPARATOR not in name else _digest(name)
     for attempt in count(1):
@@ -46,6 +46,6 @@ def _plain(name: str) -> str:
 
 
 def _digest(name: str) -> str:
-    """Return a name that Triton, its URLs and the file system take, and that no other name has."""
+    """Return a unique name that is valid in Triton, in URLs and in the file system."""
     readable = re.sub(r"[^0-9A-Za-z]+", "_", name)[:40]
     return f"{readable}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"

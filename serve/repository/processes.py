@@ -1,4 +1,4 @@
-"""How many processes a model runs in: counted once, for the start, for tenants and for the watch over processes."""
+"""How many processes a model runs in. The start, the admission of tenants and the watch over processes all use this."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from serve.repository.config import ENSEMBLE, InstanceGroup, ModelConfig
 
 __all__ = ["Runtime", "instances", "processes", "processes_by_group", "runs_in_processes"]
 
-# Of these Triton starts two instances on a CPU where the configuration does not say how many.
+# Triton starts two instances of these on a CPU if the configuration has no count.
 TWO_ON_A_CPU = ("onnxruntime", "tensorflow")
 
 PYTHON_FILE = ".py"
@@ -16,12 +16,11 @@ PYTHON_FILE = ".py"
 
 @dataclass(frozen=True)
 class Runtime:
-    """What runs the models, as far as it decides how many processes that takes.
+    """The part of the image and the machine that decides how many processes a model runs in.
 
     Attributes:
-        python_backends: the backends of this image that are written in Python: every instance of a model that they run
-            is a process of its own.
-        gpus: number of GPUs of this machine.
+        python_backends: the image's backends that are written in Python. They run each instance in its own process.
+        gpus: the number of GPUs of the machine.
     """
 
     python_backends: frozenset[str] = frozenset({"python"})
@@ -29,19 +28,19 @@ class Runtime:
 
 
 def runs_in_processes(config: ModelConfig, runtime: Runtime) -> bool:
-    """Tell whether every instance of a model is a process of its own."""
-    # `runtime` may choose between a backend's compiled library and its model.py where both are there.
+    """Tell whether each instance of a model is a process of its own."""
+    # `runtime` can choose the model.py of a backend that has a compiled library as well.
     chooses_python = config.runtime.endswith(PYTHON_FILE)
     return chooses_python or config.backend in runtime.python_backends
 
 
 def processes(config: ModelConfig, runtime: Runtime) -> int:
-    """Return how many processes of its own Triton starts for a model; 0 for one that runs within tritonserver."""
+    """Return how many processes Triton starts for a model; 0 for a model that runs inside tritonserver."""
     return instances(config, runtime.gpus) if runs_in_processes(config, runtime) else 0
 
 
 def processes_by_group(config: ModelConfig, runtime: Runtime) -> dict[str, int]:
-    """Return the same for each instance group, by name, of a configuration that Triton has completed."""
+    """Return the same per instance group, by its name, for a configuration that Triton has completed."""
     if not runs_in_processes(config, runtime):
         return {}
     return {group.name: _instances(group, config.backend, runtime.gpus) for group in config.instance_groups}

@@ -1,4 +1,4 @@
-"""The models of a single-model endpoint, and those that an image shares: which are loaded, checked before any start."""
+"""The models of a single-model endpoint, and the shared models of an image: checked before the start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from serve.repository.rules import Context, check, look
 
 __all__ = ["Repository", "inspect_repository", "inspect_shared_models"]
 
-# For these it helps to see what a model directory looks like.
+# For these problems the message also shows the expected tree.
 LAYOUT_CODES = frozenset({"config-at-root", "no-model", "no-default-model", "unknown-default-model"})
 
 
@@ -24,8 +24,8 @@ class Repository:
         directory: the directory.
         default_model: the name of the model that `/invocations` runs; None for models that tenants share.
         models: the names of all models in it, sorted.
-        loaded: those of them that Triton is to load: at the start or, shared ones, once a tenant uses them.
-        warnings: what is wrong with the others, and what does no harm.
+        loaded: the models that Triton loads at the start; shared models are loaded when a tenant first uses them.
+        warnings: findings that do not prevent serving.
     """
 
     directory: Path
@@ -38,14 +38,14 @@ class Repository:
 def inspect_repository(
     directory: Path, default_model: str | None = None, load_models: tuple[str, ...] = ()
 ) -> Repository:
-    """Find the models of a single-model endpoint, and check them.
+    """Check the model directory of a single-model endpoint, and find the models to load.
 
-    The default model, `load_models`, and all that they call, directly or not, are loaded.
+    These are the default model, `load_models`, and all models that they call, directly or not.
 
     Args:
         directory: what SageMaker extracts to `/opt/ml/model`.
-        default_model: the model that was asked for, or None for the only one.
-        load_models: further models to load.
+        default_model: the model that `/invocations` runs; None: the only model.
+        load_models: other models to load.
 
     Raises:
         RepositoryError: it can't be served; the findings say why.
@@ -59,7 +59,7 @@ def inspect_repository(
 
 
 def inspect_shared_models(directory: Path) -> Repository:
-    """Find the models that the image shares among tenants, if any, and check all of them.
+    """Check the models that the image shares among tenants, if any.
 
     Raises:
         RepositoryError: one of them can't be served; the findings say why.

@@ -1,7 +1,7 @@
-"""Models with a rewritten config.pbtxt: those that ask for a GPU where there is none, and those of tenants.
+"""Models with a rewritten config.pbtxt: those that ask for a missing GPU, and those of tenants.
 
-The model directory is read-only, so such models are staged: a directory of symlinks to the original files, beside the
-new config.pbtxt. Triton refuses `KIND_GPU` on a machine without a GPU.
+The model directory is read-only, so such models are staged: a directory with the new config.pbtxt and symlinks to the
+original files. Triton refuses `KIND_GPU` on a machine without a GPU.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from serve.repository.selection import Repository
 
 __all__ = ["TENANT_PREFIX", "install_tenant", "stage_for_cpu"]
 
-# The parameter that serve adds: what a Python model puts before the name of a model of its own archive to call it.
+# The parameter that `serve` adds: the prefix that a Python model needs to call another model of its archive.
 TENANT_PREFIX = "sagemaker.tenant_prefix"
 
 
@@ -50,13 +50,13 @@ def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *
 
     Args:
         tenant: the archive.
-        names: what each of its models is called, from `names_in_triton`.
+        names: the names of its models in Triton, from `names_in_triton`.
         repository: where to write.
         on_cpu: move instance groups that ask for a GPU to the CPU.
 
     Raises:
         OSError: the disk is full, or the repository can't be written.
-        RepositoryError: a configuration is not valid any more.
+        RepositoryError: a configuration is no longer valid.
     """
     for model in tenant.models:
         message = parse_message(model.directory)
@@ -65,7 +65,7 @@ def install_tenant(tenant: Tenant, names: Mapping[str, str], repository: Path, *
             step.model_name = names.get(step.model_name, step.model_name)
         message.parameters[TENANT_PREFIX].string_value = f"{names[tenant.entry]}{SEPARATOR}"
         for group in message.instance_group:
-            group.ClearField("name")  # Triton then names it after the model, which no other tenant has
+            group.ClearField("name")  # Triton then uses the model's name, which is unique
         if on_cpu:
             _place_on_cpu(message)
         _stage(model.directory, repository / names[model.name], message)

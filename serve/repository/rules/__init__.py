@@ -1,4 +1,4 @@
-"""What a model directory and a tenant's archive must be like: one rule a file, the same for `serve` and `byoc pack`."""
+"""The rules for model directories and tenants' archives, one per file. `serve` and `byoc pack` run the same ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["RULES", "Context", "Rule", "check", "link_outside", "look"]
 
 Rule = Callable[[Context], Iterator[Finding]]
 
-# In the order in which a reader wants to be told. `link_outside` is not among them: it comes before anything is read.
+# In the order in which findings are shown. `link_outside` runs before them, because it decides what may be read.
 RULES: tuple[Rule, ...] = (
     config_at_root,
     no_model,
@@ -46,5 +46,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(context: Context) -> tuple[Finding, ...]:
-    """Return everything that is wrong with the models of a directory."""
+    """Return the findings of all rules."""
     return tuple(finding for rule in RULES for finding in rule(context))

@@ -1,4 +1,4 @@
-"""Calls to models that are not there."""
+"""Calls to models that don't exist."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["absent_model"]
 
 
 def absent_model(context: Context) -> Iterator[Finding]:
-    """Find calls to models that are neither in the directory nor, from a tenant, shared by the image.
+    """Find calls to models that are not in the directory and, on multi-model endpoints, not shared by the image.
 
-    Where the shared models are not known, a call to another model than the archive's own is a warning.
+    If the shared models are unknown, a call to a model outside the archive is a warning.
     """
     for model in context.models.values():
         for called in model.config.called_models:

@@ -11,10 +11,10 @@ __all__ = ["circle"]
 
 
 def circle(context: Context) -> Iterator[Finding]:
-    """Find circles: of ensembles, which Triton refuses; in a tenant's archive of any calls.
+    """Find circles of ensembles, which Triton refuses, and in tenants' archives circles of any calls.
 
-    A tenant's models are loaded and unloaded in the order of their calls. Outside of it, Python models may call each
-    other: Triton loads them all.
+    A tenant's models are loaded and unloaded in the order of their calls. On a single-model endpoint, Python models may
+    call each other: Triton loads all of them.
     """
     calls = {name: _calls(context, name) for name in context.models}
     told: set[str] = set()
@@ -33,7 +33,7 @@ def _calls(context: Context, name: str) -> tuple[str, ...]:
 
 
 def _way_back(start: str, calls: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the models on a way from a model to itself; none if there is no way."""
+    """Return the models on a path from a model back to itself; empty if there is none."""
     ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
     while ways:

@@ -1,4 +1,4 @@
-"""What rules look at: the models of a directory, and which of them are to be loaded."""
+"""The input of rules: the models of a directory, and which of them are loaded."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from serve.repository.model import Model
 
 __all__ = ["Context", "Origin", "look"]
 
-# What a directory is: the model directory of a single-model endpoint, the models that an image shares among tenants, or
-# a tenant's archive.
+# The model directory of a single-model endpoint, the directory of an image's shared models, or a tenant's archive.
 Origin = Literal["single", "shared", "tenant"]
 
 
 @dataclass(frozen=True)
 class Context:
-    """What rules look at.
+    """The input of rules.
 
     Attributes:
-        origin: what the directory is.
+        origin: the kind of directory.
         root: the directory.
         names: the names of all models in it, sorted; ("",) for an archive that is itself a model.
-        models: those of which the configuration can be read, by name.
-        unreadable: what is wrong with the configurations of the others, by name.
-        loaded: the names of those that are loaded; rules only warn of the others.
-        default_model: the model that `/invocations` runs, as it was asked for.
-        load_models: further models that were asked for.
-        shared: the names of the models that the image shares; None where they are not known.
+        models: the models with a valid configuration, by name.
+        unreadable: the problems of the other models' configurations, by name.
+        loaded: the names of the models that are loaded. Problems of other models are only warnings.
+        default_model: the requested default model.
+        load_models: the other requested models.
+        shared: the names of the image's shared models; None if they are unknown.
     """
 
     origin: Origin
@@ -46,11 +45,11 @@ class Context:
     shared: frozenset[str] | None = frozenset()
 
     def error(self, model: Model, code: Code, message: str, remedy: str, path: str = CONFIG) -> Finding:
-        """Return an error in a file of a model; only a warning, if the model is not loaded."""
+        """Return an error in a file of a model; a warning if the model is not loaded."""
         return self.placed(model.name, Finding(code, "error", message, remedy, PurePosixPath(path)))
 
     def placed(self, name: str, finding: Finding) -> Finding:
-        """Return a finding, whose path is within a model, with its path within the root; see `error`."""
+        """Return a finding about a model with a path relative to the root, as a warning if the model is not loaded."""
         path = PurePosixPath(name, *(finding.path.parts if finding.path else ()))
         if name in self.loaded:
             return replace(finding, path=path)
@@ -88,7 +87,7 @@ def _read(root: Path, names: Iterable[str]) -> tuple[dict[str, Model], dict[str,
 
 
 def _asked_for(context: Context) -> tuple[str, ...]:
-    """Return the models that are loaded for their own sake."""
+    """Return the models that are loaded because they were requested."""
     if context.origin != "single":
         return context.names
     default = context.default_model or (context.names[0] if len(context.names) == 1 else None)
@@ -96,7 +95,7 @@ def _asked_for(context: Context) -> tuple[str, ...]:
 
 
 def _closure(context: Context, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return models and all that they call, directly or not."""
+    """Return models and all models that they call, directly or not."""
     found: dict[str, None] = {}
     waiting = list(names)
     while waiting:

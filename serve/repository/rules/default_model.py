@@ -1,4 +1,4 @@
-"""The models of a single-model endpoint that are asked for by name."""
+"""The models that the variables of a single-model endpoint name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["default_model"]
 
 
 def default_model(context: Context) -> Iterator[Finding]:
-    """Find several models with no default among them, and names that are not in the directory."""
+    """Find a missing default among several models, and names of models that don't exist."""
     if context.origin != "single" or not context.names:
         return
     names = ", ".join(context.names)

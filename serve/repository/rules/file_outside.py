@@ -1,4 +1,4 @@
-"""Model files that a configuration looks for where they must not be."""
+"""Model files outside of the directory where they belong."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["file_outside", "outside_files"]
 
 
 def file_outside(context: Context) -> Iterator[Finding]:
-    """Find file names that lead out of the version directory of a tenant's model, or out of any model directory.
+    """Find file names outside of the version directory (tenants), or outside of the model directory (single-model).
 
-    A tenant's models are linked into Triton's repository, from where such a name would lead to another tenant.
+    A tenant's models are linked into Triton's repository, where such a name could refer to another tenant's file.
     """
     for model in context.models.values():
         for key, file in outside_files(context, model):
@@ -25,7 +25,7 @@ def file_outside(context: Context) -> Iterator[Finding]:
 
 
 def outside_files(context: Context, model: Model) -> Iterator[tuple[str, str]]:
-    """Yield the key and the value of each file name of a model that leads out."""
+    """Yield the key and value of each file name that leads outside."""
     levels = 0 if context.origin == "tenant" else 2
     return ((key, file) for key, file in _files(model) if _leads_out(file, levels))
 
@@ -37,7 +37,7 @@ def _files(model: Model) -> Iterator[tuple[str, str]]:
 
 
 def _leads_out(file: str, levels: int) -> bool:
-    """Tell whether a path leaves the directory so many levels above the one that it starts from."""
+    """Tell whether a path leaves the directory `levels` above its start."""
     path = PurePosixPath(file)
     depth = levels
     for part in path.parts:

@@ -1,4 +1,4 @@
-"""Symlinks that lead out of a tenant's archive, to the files of another tenant or of the container."""
+"""Symlinks out of a tenant's archive, to files of another tenant or of the container."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["link_outside"]
 
 
 def link_outside(archive: Path) -> Iterator[Finding]:
-    """Find symlinks that lead out of an archive, or nowhere.
+    """Find symlinks that lead out of an archive, or that can't be resolved.
 
-    Comes before anything of the archive is read, so that nothing of what they lead to is shown to anybody.
+    Runs before the archive is read, so that nothing outside of it is read or shown.
 
     Args:
-        archive: its directory, resolved.
+        archive: the archive's directory, resolved.
     """
     for parent, directories, files in os.walk(archive):
         for path in (Path(parent, name) for name in (*directories, *files)):

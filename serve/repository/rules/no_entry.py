@@ -12,7 +12,7 @@ __all__ = ["no_entry"]
 
 
 def no_entry(context: Context) -> Iterator[Finding]:
-    """Find several models that no other model calls. Where all are called, the rule `circle` finds that."""
+    """Find several models that no other model calls. If there is none, the rule `circle` reports it."""
     if context.origin != "tenant" or context.unreadable:
         return
     called = {model for name in context.names for model in context.own_calls(name)}

@@ -12,7 +12,7 @@ __all__ = ["no_model"]
 
 
 def no_model(context: Context) -> Iterator[Finding]:
-    """Find nothing that is a model. An image may share no models."""
+    """Find a directory without models. A directory of shared models may be empty."""
     if context.names or context.origin == "shared" or (context.root / CONFIG).exists():
         return
     message = "it holds no model"

@@ -1,4 +1,4 @@
-"""A model without a version that Triton would serve."""
+"""A model without a version that Triton serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["no_version"]
 
 
 def no_version(context: Context) -> Iterator[Finding]:
-    """Find models of which no version is served. An ensemble needs a version directory too, which may be empty."""
+    """Find models without a served version. An ensemble needs a version directory too, which may be empty."""
     for model in context.models.values():
         existing = tuple(version_directories(model.directory))
         if not model.config.version_policy.served(existing):

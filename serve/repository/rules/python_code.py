@@ -1,4 +1,4 @@
-"""A Python model without its code, which Triton 2.51 would load forever."""
+"""A Python model without its code: Triton 2.51 never finishes loading it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def python_code(context: Context) -> Iterator[Finding]:
     """Find served versions of Python models that have no code."""
     for model in context.models.values():
         if model.config.backend != "python" or any(outside_files(context, model)):
-            continue  # nobody is told what lies in another tenant's directory
+            continue  # whether another tenant's file exists must not be told
         versions = version_directories(model.directory)
         for version in model.config.version_policy.served(tuple(versions)):
             file = model.config.default_model_filename or "model.py"

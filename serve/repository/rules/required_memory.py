@@ -1,4 +1,4 @@
-"""The host memory that a tenant's model says it needs."""
+"""The host memory that a tenant's model asks for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["required_memory"]
 
 
 def required_memory(context: Context) -> Iterator[Finding]:
-    """Find a `sagemaker.required_memory_mb` that is not a number; it is read on multi-model endpoints only."""
+    """Find a `sagemaker.required_memory_mb` that is not a number. Only multi-model endpoints use it."""
     for model in context.models.values():
         text = model.config.parameters.get(REQUIRED_MEMORY_MB, "")
         if text and model.config.required_memory_mb is None:

@@ -1,4 +1,4 @@
-"""Ensembles with a step that never runs: Triton would never answer their requests."""
+"""Ensembles with a step that never runs: Triton never answers their requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["step_never_runs"]
 
 
 def step_never_runs(context: Context) -> Iterator[Finding]:
-    """Find ensembles with a step that waits for a tensor which nothing before it writes."""
+    """Find ensembles with a step that waits for a tensor that no step before it writes."""
     for model in context.models.values():
         for step, missing in _waiting(model.config):
             message = f"the step {step!r} of {model} would wait forever for {', '.join(missing)}"

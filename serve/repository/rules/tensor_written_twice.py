@@ -1,4 +1,4 @@
-"""Ensembles that write a tensor twice: Triton would run their steps forever."""
+"""Ensembles that write a tensor twice: Triton runs their steps forever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A version directory with an impossible number: tritonserver 2.51 ends, or loads a Python model forever."""
+"""A version number out of range: tritonserver 2.51 crashes, or never finishes loading a Python model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["version_out_of_range"]
 
 
 def version_out_of_range(context: Context) -> Iterator[Finding]:
-    """Find directories whose names are numbers, but not those of Triton's versions."""
+    """Find version directories with negative or too large numbers."""
     for model in context.models.values():
         for version in impossible_versions(model.directory):
             message = f"{model} has a version directory {version}"

@@ -23,7 +23,8 @@ __all__ = ["deploy"]
 
 def deploy(
     file: Annotated[
-        Path | None, typer.Argument(help="Specification of the endpoint. Default: endpoint.yaml, if it exists.")
+        Path | None,
+        typer.Argument(help="Specification of the endpoint. Default: endpoint.yaml, if it exists.", metavar="FILE"),
     ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Name of the endpoint.", metavar="NAME")] = None,
     model: Annotated[

@@ -17,7 +17,7 @@ DEFAULT_FILE = Path("endpoint.yaml")
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFAULT_FILE,
+    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="FILE")] = DEFAULT_FILE,
 ) -> None:
     """Write an endpoint.yaml with comments, to start from.
 

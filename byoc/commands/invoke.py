@@ -32,7 +32,10 @@ class Form(str, Enum):
 def invoke(
     endpoint: Endpoint,
     file: Annotated[
-        str, typer.Argument(help="File with the request's body; - reads stdin; with --async also an s3:// address.")
+        str,
+        typer.Argument(
+            help="File with the request's body; - reads stdin; with --async also an s3:// address.", metavar="FILE"
+        ),
     ],
     content_type: Annotated[
         str | None, typer.Option(help="Content type. Default: from the file's name or content.", metavar="TYPE")

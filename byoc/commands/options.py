@@ -8,7 +8,7 @@ import typer
 
 __all__ = ["Endpoint", "Json", "Profile", "Region", "Timeout", "WaitInterval"]
 
-Endpoint = Annotated[str, typer.Argument(help="Name of the endpoint.")]
+Endpoint = Annotated[str, typer.Argument(help="Name of the endpoint.", metavar="ENDPOINT")]
 Region = Annotated[
     str | None,
     typer.Option(

@@ -17,7 +17,8 @@ __all__ = ["pack"]
 
 def pack(
     directory: Annotated[
-        Path, typer.Argument(help="A model, or a repository of models.", file_okay=False, exists=True)
+        Path,
+        typer.Argument(help="A model, or a repository of models.", file_okay=False, exists=True, metavar="DIRECTORY"),
     ],
     output: Annotated[
         Path | None,

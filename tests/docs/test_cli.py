@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 from typer.main import get_command
 
 from byoc.commands.app import COMMANDS, Command, assemble
@@ -53,6 +53,7 @@ def test_section_has_all_there_is(command: Command, group: TyperGroup) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) == len(parameters)
     assert all(len(re.findall(r"(?<!\\)\|", row)) in (4, 5) for row in rows)
+    assert all(one.metavar for one in parameters if isinstance(one, TyperArgument))
     for option in options_of(group.commands[command.run.__name__]):
         assert option.help, option.name
         assert option.is_flag or option.metavar, option.name

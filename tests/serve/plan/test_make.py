@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,84 +10,12 @@ from pathlib import Path
 import pytest
 
 from serve.app.options import AppOptions, BehindHAProxy, OnPort, SingleModelOptions
-from serve.machine.values import Machine
-from serve.plan.endpoint import MultiModel, SingleModel
-from serve.plan.make import make_plan
-from serve.plan.values import AdminDrain, Child, EndsEndpoint, NoDrain, Plan, Restarts, SigtermDrain
-from serve.repository import Finding, InstanceGroup, Model, ModelConfig, Repository
-from serve.settings import Settings, SettingsError
+from serve.plan.values import AdminDrain, EndsEndpoint, NoDrain, Restarts, SigtermDrain
+from serve.repository import Finding, InstanceGroup, Repository
+from serve.settings import SettingsError
+from tests.serve.plan.planning import PIPELINE, child, flags, machine, model, options, plan, planned
 
 MIB = 1024 * 1024
-
-
-def model(name: str, backend: str, *groups: InstanceGroup) -> Model:
-    return Model(name, Path("/opt/ml/model") / name, ModelConfig(backend=backend, instance_groups=groups))
-
-
-REPOSITORY = Repository(
-    Path("/opt/ml/model"), "resnet", ("encoder", "resnet"), (model("resnet", "onnxruntime", InstanceGroup(count=1)),)
-)
-PIPELINE = replace(
-    REPOSITORY,
-    models=("encoder", "pre", "resnet"),
-    loaded=(
-        model("resnet", "ensemble"),
-        model("pre", "python", InstanceGroup(count=3)),
-        model("encoder", "onnxruntime", InstanceGroup(count=1)),
-    ),
-)
-
-
-def machine(
-    *,
-    haproxy: str | None = "/usr/sbin/haproxy",
-    gpus: int = 0,
-    free_ports: tuple[int, ...] = tuple(range(21000, 21008)),
-    processors: int = 1,
-    free_shared_memory: int | None = None,
-    python_backends: tuple[str, ...] = ("python",),
-    **environment: str,
-) -> Machine:
-    return Machine(
-        gpus=gpus,
-        processors=processors,
-        haproxy=haproxy,
-        python="/usr/bin/python3",
-        free_ports=free_ports,
-        work_dir=Path("/run/serve"),
-        environment={"PATH": "/bin", "LD_LIBRARY_PATH": "/usr/local/lib", "SECRET": "hidden", **environment},
-        free_shared_memory=free_shared_memory,
-        python_backends=frozenset(python_backends),
-    )
-
-
-def plan(on: Machine | None = None, **environment: str) -> Plan:
-    return planned(REPOSITORY, on, **environment)
-
-
-def planned(repository: Repository, on: Machine | None = None, **environment: str) -> Plan:
-    names = {f"SAGEMAKER_TRITON_{name}": value for name, value in environment.items() if not name.startswith("SAGE")}
-    given = {name: value for name, value in environment.items() if name.startswith("SAGE")}
-    settings = Settings.from_environment({**names, **given})
-    endpoint = MultiModel(repository) if settings.multi_model else SingleModel(repository)
-    return make_plan(settings, endpoint, on or machine())
-
-
-def child(made: Plan, role: str) -> Child:
-    """Return the only child of a role."""
-    [found] = [child for child in made.children if child.role == role]
-    return found
-
-
-def flags(made: Plan) -> dict[str, str]:
-    """Return tritonserver's arguments by name; of one that is repeated, the last."""
-    return dict(
-        argument.removeprefix("--").partition("=")[::2] for argument in child(made, "tritonserver").arguments[1:]
-    )
-
-
-def options(made: Plan) -> AppOptions:
-    return AppOptions.from_json(child(made, "app").arguments[-1])
 
 
 def test_the_gateway_is_three_programs() -> None:
@@ -168,108 +95,6 @@ def test_a_range_of_two_is_enough() -> None:
     assert {given["grpc-port"], given["metrics-port"]} == {"30000", "30001"}
 
 
-@pytest.mark.parametrize(("value", "namespacing"), [("true", "false"), ("false", "true"), ("", "true")])
-def test_disable_model_namespacing_disables_it(value: str, namespacing: str) -> None:
-    """The stock image does the opposite of the variable's name."""
-    assert flags(plan(DISABLE_MODEL_NAMESPACING=value))["model-namespacing"] == namespacing
-
-
-def test_values_are_never_split_into_words() -> None:
-    with pytest.raises(SettingsError):
-        plan(LOG_INFO="false --load-model=encoder")
-
-
-def test_additional_arguments_are_split_as_a_shell_would_and_come_last() -> None:
-    made = plan(ADDITIONAL_ARGS="--rate-limit=execution_count --trace-config='triton,file=/tmp/a b'")
-    assert child(made, "tritonserver").arguments[-2:] == (
-        "--rate-limit=execution_count",
-        "--trace-config=triton,file=/tmp/a b",
-    )
-
-
-def test_models_to_load() -> None:
-    made = planned(replace(PIPELINE, loaded=PIPELINE.loaded[::2]))
-    loaded = [argument for argument in child(made, "tritonserver").arguments if argument.startswith("--load-model=")]
-    assert loaded == ["--load-model=resnet", "--load-model=encoder"]
-    assert options(made).serves == SingleModelOptions("resnet", ("resnet", "encoder"))
-
-
-@pytest.mark.parametrize(
-    ("environment", "name", "value"),
-    [
-        ({}, "log-verbose", "0"),
-        ({"LOG_VERBOSE": "true"}, "log-verbose", "1"),
-        ({}, "log-info", "false"),
-        ({"LOG_WARNING": "false"}, "log-warning", "false"),
-        ({"LOG_ERROR": "false"}, "log-error", "false"),
-        ({"THREAD_COUNT": "3"}, "http-thread-count", "3"),
-        ({"THREAD_COUNT": "3", "FRONTEND": "native"}, "sagemaker-thread-count", "3"),
-        ({"FRONTEND": "native"}, "sagemaker-thread-count", "8"),
-        ({"BUFFER_MANAGER_THREAD_COUNT": "2"}, "buffer-manager-thread-count", "2"),
-        ({}, "http-header-forward-pattern", "(?i)x-amzn-sagemaker-.*"),
-    ],
-)
-def test_variables_that_are_tritons_flags(environment: dict[str, str], name: str, value: str) -> None:
-    assert flags(plan(None, **environment))[name] == value
-
-
-def test_backends_are_told_their_settings() -> None:
-    made = plan(SHM_DEFAULT_BYTE_SIZE="4194304", SHM_GROWTH_BYTE_SIZE="2097152", TENSORFLOW_VERSION="2")
-    assert {
-        "--backend-config=python,shm-default-byte-size=4194304",
-        "--backend-config=python,shm-growth-byte-size=2097152",
-        "--backend-config=python,shm-region-prefix-name=serve-",
-        "--backend-config=tensorflow,version=2",
-    } <= set(child(made, "tritonserver").arguments)
-
-
-def test_the_gpu_limit_is_each_gpus() -> None:
-    made = plan(machine(gpus=2), MODEL_LOAD_GPU_LIMIT="0.8")
-    limits = [argument for argument in child(made, "tritonserver").arguments if "gpu-limit" in argument]
-    assert limits == ["--model-load-gpu-limit=0:0.8", "--model-load-gpu-limit=1:0.8"]
-    assert flags(plan(MODEL_LOAD_GPU_LIMIT="0.8")).get("model-load-gpu-limit") is None
-
-
-def test_what_is_hidden_without_a_gpu_is_shown_with_one() -> None:
-    message = "failed to allocate pinned system memory: no pinned memory pool"
-    assert re.search(child(plan(machine(gpus=0)), "tritonserver").log_filter or "", message)
-    assert not re.search(child(plan(machine(gpus=1)), "tritonserver").log_filter or "", message)
-
-
-def test_the_environment_of_tritonserver() -> None:
-    environment = child(plan(OVERRIDE_PING_MODE="live"), "tritonserver").environment
-    assert environment is not None
-    assert environment["LD_LIBRARY_PATH"] == "/opt/tritonserver/lib:/usr/local/lib"
-    assert environment["SAGEMAKER_TRITON_PING_MODE"] == "live"
-    assert environment["SAGEMAKER_TRITON_DEFAULT_MODEL_NAME"] == "resnet"
-    assert environment["SECRET"] == "hidden"
-
-
-@pytest.mark.parametrize(
-    ("processors", "backends", "threads"),
-    [(8, ("python",), "2"), (8, ("python", "onnxruntime"), "2"), (16, ("python",), "5"), (2, ("python",), "1")],
-)
-def test_processes_share_the_processors(processors: int, backends: tuple[str, ...], threads: str) -> None:
-    on = machine(processors=processors, python_backends=backends)
-    assert (child(planned(PIPELINE, on), "tritonserver").environment or {})["OMP_NUM_THREADS"] == threads
-
-
-def test_nobody_knows_how_many_tenants_will_share_the_processors() -> None:
-    made = plan(machine(processors=16), SAGEMAKER_MULTI_MODEL="true")
-    assert (child(made, "tritonserver").environment or {})["OMP_NUM_THREADS"] == "1"
-
-
-@pytest.mark.parametrize(("given", "threads"), [("7", "7"), ("", "2")])
-def test_the_containers_own_number_of_threads_is_kept(given: str, threads: str) -> None:
-    made = planned(PIPELINE, machine(processors=8, OMP_NUM_THREADS=given))
-    assert (child(made, "tritonserver").environment or {})["OMP_NUM_THREADS"] == threads
-
-
-def test_without_processes_libraries_take_what_they_like() -> None:
-    compiled = replace(PIPELINE, loaded=PIPELINE.loaded[::2])
-    assert "OMP_NUM_THREADS" not in (child(planned(compiled, machine(processors=8)), "tritonserver").environment or {})
-
-
 def test_processes_that_do_not_fit_into_the_shared_memory() -> None:
     on = machine(free_shared_memory=5 * MIB, python_backends=("python", "onnxruntime"))
     assert planned(PIPELINE, on).loads
@@ -345,9 +170,9 @@ def test_a_directory_of_shared_models_that_has_none() -> None:
 def test_the_description_shows_all_but_the_environment() -> None:
     made = plan(ADDITIONAL_ARGS="--a='b c'")
     shown = made.describe()
-    for child in made.children:
-        assert f"start {child.role}:" in shown
-        assert all(f"    {argument}\n" in shown for argument in child.arguments)
+    for each in made.children:
+        assert f"start {each.role}:" in shown
+        assert all(f"    {argument}\n" in shown for argument in each.arguments)
     assert "hidden" not in shown
 
 
@@ -362,12 +187,6 @@ def test_the_apps_options_survive_their_journey() -> None:
 def test_the_plan_is_the_same_every_time(processors: int) -> None:
     on = machine(processors=processors)
     assert plan(on) == plan(on)
-
-
-@pytest.mark.parametrize(("processors", "threads"), [(1, "2"), (4, "4"), (96, "8")])
-def test_triton_has_an_http_thread_for_each_processor(processors: int, threads: str) -> None:
-    made = plan(replace(machine(), processors=processors))
-    assert flags(made)["http-thread-count"] == threads
 
 
 @pytest.mark.parametrize(("many", "sched_batch"), [("false", True), ("true", False)])

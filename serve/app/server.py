@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -44,6 +43,9 @@ HEADER_BYTES = 64 * 1024
 
 # How many connections may wait to be accepted.
 BACKLOG = 1024
+
+# How long an idle connection stays open: as long as HAProxy keeps it.
+KEEP_ALIVE_SECONDS = 75
 
 READY_POLL_SECONDS = 0.2
 
@@ -123,13 +125,18 @@ def _add_invocations(app: web.Application, invocations: Invocations, model: str)
 
 def _listen(runner: web.AppRunner, options: AppOptions) -> Awaitable[asyncio.Server]:
     loop = asyncio.get_running_loop()
-    limits = {"max_line_size": HEADER_BYTES, "max_field_size": HEADER_BYTES}
-    settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": 75, **limits}
 
     def connection() -> Connection:
         if runner.server is None:
             raise RuntimeError("the runner has not been set up")
-        return Connection(runner.server, loop=loop, **settings)
+        return Connection(
+            runner.server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # no access log, which its annotation leaves out
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+        )
 
     if isinstance(options.listen, OnPort):
         return loop.create_server(connection, port=options.listen.port, backlog=BACKLOG)

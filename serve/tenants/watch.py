@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 
 from serve.machine.resources import Resources
 from serve.tenants.condition import Condition
@@ -40,7 +39,7 @@ class ProcessWatch:
     """
 
     def __init__(
-        self, tenants: Tenants, condition: Condition, start: Callable[[Coroutine[Any, Any, None]], None]
+        self, tenants: Tenants, condition: Condition, start: Callable[[Coroutine[object, None, None]], None]
     ) -> None:
         """Nothing is watched yet."""
         self.dead_shared: tuple[str, ...] = ()

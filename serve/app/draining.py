@@ -17,17 +17,16 @@ POLL_SECONDS = 0.05
 
 
 class Draining:
-    """Counts the requests in flight of an application, and asks its clients to close their connections once it ends.
+    """Counts the requests in flight of an application, and asks its clients to close their connections once it ends."""
 
-    Args:
-        app: the application, before it starts.
-    """
-
-    def __init__(self, app: web.Application) -> None:
-        """Add the counter to the application."""
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
         self._in_flight = 0
         self._last_end = 0.0
         self._ending = False
+
+    def attach(self, app: web.Application) -> None:
+        """Count the requests of an application that has not been started yet."""
         app.middlewares.append(self._count)
         app.on_response_prepare.append(self._close_connection)
 

@@ -92,7 +92,8 @@ async def _serve(
     app: web.Application, options: AppOptions, reason_not_ready: ReasonNotReady, shutdown: Shutdown
 ) -> bool:
     """Serve until the end is requested; return whether everything that was in flight then was answered."""
-    draining = Draining(app)
+    draining = Draining()
+    draining.attach(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=CUT_SECONDS)
     await runner.setup()
     try:

@@ -1,4 +1,4 @@
-"""The container's HEALTHCHECK: exit status 0 when `/ping` answers 200, else 1. `docker inspect` shows the answer."""
+"""The container's HEALTHCHECK: exit status 0 if `/ping` returns 200, else 1. `docker inspect` shows the response."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sys
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-TIMEOUT_S = 4  # Docker ends the check after 5 s and would then show nothing
+TIMEOUT_S = 4  # Docker kills the check after 5 s and would then show nothing
 
 
 def ping(port: str) -> tuple[int, str]:
-    """Return HTTP status and text of `/ping` on the container's own port; status 0 when nothing answers."""
+    """Return HTTP status and text of `/ping` on the container's own port; status 0 if nothing responds."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/ping", timeout=TIMEOUT_S) as answer:
-            return answer.status, answer.read().decode(errors="replace")
+        with urlopen(f"http://127.0.0.1:{port}/ping", timeout=TIMEOUT_S) as response:
+            return response.status, response.read().decode(errors="replace")
     except HTTPError as error:
         return error.code, error.read().decode(errors="replace")
     except OSError as error:

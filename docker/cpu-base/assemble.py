@@ -1,16 +1,16 @@
-"""Lay out the tritonserver of the nvidia-pytriton wheel the way NVIDIA's image lays out its own.
+"""Install the tritonserver of the nvidia-pytriton wheel in the layout of NVIDIA's image.
 
-The result is what `/opt/tritonserver` is in `sagemaker-tritonserver`, for a machine without a GPU or AWS access:
+The result corresponds to `/opt/tritonserver` of `sagemaker-tritonserver`, for a machine without a GPU or AWS access:
 
     bin/tritonserver
     lib/                       the wheel's shared libraries, and libpython for the Python backend
     backends/python/           the Python backend, with the stub of the interpreter that runs this script
     backends/{onnxruntime,dali,pytorch}/model.py
-                               Python-based backends that stand in for the compiled ones
+                               stand-ins for the compiled backends, written in Python
     backends/python/stand_in.py
-                               what these share: Triton has backends/python on the search path of each
+                               shared by them: Triton puts backends/python on their search path
 
-Usage: python3 assemble.py DESTINATION. Needs nothing but the standard library and the installed wheel.
+Usage: python3 assemble.py DESTINATION. Needs only the standard library and the installed wheel.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ def libpython() -> Path:
 
 
 def check_numpy() -> None:
-    """Refuse numpy 2: the stub of this Triton was compiled for numpy 1, reads strides of numpy 2 as 0 and dies of that.
+    """Reject NumPy 2: the stub of this Triton was compiled for NumPy 1, reads strides of NumPy 2 as 0 and crashes.
 
     Raises:
-        SystemExit: this interpreter, which will run the Python backend, has it.
+        SystemExit: NumPy 2 is installed for this interpreter, which will run the Python backend.
     """
     try:
         version = metadata.version("numpy")
-    except metadata.PackageNotFoundError:  # installed later, from a lock that has numpy 1
+    except metadata.PackageNotFoundError:  # installed later, from a lock file with NumPy 1
         return
     if int(version.partition(".")[0]) >= 2:
         raise SystemExit(f"numpy {version} is installed, but this Triton's Python backend needs: pip install 'numpy<2'")
 
 
 def assemble(destination: Path) -> None:
-    """Write the whole tree to `destination`, replacing what was there; it is never seen unfinished."""
+    """Write the tree to `destination` in one step, replacing what was there."""
     check_numpy()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     source = wheel_root()

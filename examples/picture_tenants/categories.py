@@ -1,4 +1,4 @@
-"""Labels → the tenant's category with the greatest sum of probabilities, or `other`.
+"""Converts labels to the tenant's category with the largest sum of probabilities, or `other`.
 
 labels         BYTES [batch, k]    probabilities  FP32 [batch, k]
 category       BYTES [batch, 1]    probability    FP32 [batch, 1]
@@ -19,16 +19,16 @@ class TritonPythonModel:
     """Holds the categories: name → pattern of their words."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Read `categories.txt`: a category a line, `name: word, word`."""
+        """Read `categories.txt`: one category per line, `name: word, word`."""
         lines = (Path(args["model_repository"]) / "categories.txt").read_text(encoding="utf-8").splitlines()
         pairs = (line.split(": ", 1) for line in lines)
         self._patterns = {name: re.compile(rf"\b({words.replace(', ', '|')})\b") for name, words in pairs}
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request."""
-        return [self._answer(request) for request in requests]
+        """Respond to each request."""
+        return [self._respond(request) for request in requests]
 
-    def _answer(self, request: Any) -> Any:
+    def _respond(self, request: Any) -> Any:
         labels, probabilities = (
             pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in ("labels", "probabilities")
         )

@@ -1,4 +1,4 @@
-"""Writes two tenants: each sorts photographs into categories of its own, with image models that all tenants share.
+"""Write two tenants: each sorts photographs into its own categories, with image models that all tenants share.
 
 Usage: python examples/picture_tenants/make_tenants.py [DIRECTORY]
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# Tenant → category → words, of which one has to stand in an ImageNet label.
+# Tenant → category → words. A label belongs to a category if it contains one of its words.
 TENANTS = {
     "animal-shelter": {"cat": ("cat",), "dog": ("terrier", "retriever", "spaniel", "hound", "collie")},
     "restaurant": {"drink": ("espresso", "cup", "wine"), "food": ("pizza", "burger", "bagel", "soup")},
@@ -19,7 +19,7 @@ TENANTS = {
 
 
 def write_tenant(directory: Path, categories: dict[str, tuple[str, ...]]) -> None:
-    """Write one tenant: the ensemble, and the model that knows its categories."""
+    """Write one tenant: the ensemble, and the model with its categories."""
     for model in ("pipeline", "categories"):
         (directory / model / "1").mkdir(parents=True)
         shutil.copy(HERE / f"{model}.pbtxt", directory / model / "config.pbtxt")
@@ -29,7 +29,7 @@ def write_tenant(directory: Path, categories: dict[str, tuple[str, ...]]) -> Non
 
 
 def main(directory: Path) -> None:
-    """Write all tenants below `directory`, anew."""
+    """Write all tenants to `directory`, replacing what was there."""
     if directory.exists():
         shutil.rmtree(directory)
     for name, categories in TENANTS.items():

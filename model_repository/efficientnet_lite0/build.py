@@ -26,7 +26,7 @@ TARGET = Path(__file__).parent / "1" / "model.onnx"
 SIZE = 224  # pixels: what Lite0 was trained on
 CLASSES = 1000
 BATCH_NORM_EPSILON = 1e-3  # of the TensorFlow original; PyTorch's default is 1e-5
-OPSET = 13  # the lowest with everything that is used here, so that old onnxruntime backends load the file as well
+OPSET = 13  # the lowest that has every operation used here, so that older onnxruntime backends can load the file
 IR_VERSION = 8
 
 
@@ -86,7 +86,7 @@ class Graph:
         self.weights = weights
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self.size = SIZE  # of the square that the last convolution gave, in pixels
+        self.size = SIZE  # edge of the last convolution's output, in pixels
         self.constant("zero", np.array(0, np.float32))
         self.constant("six", np.array(6, np.float32))
 
@@ -103,7 +103,7 @@ class Graph:
     def convolution(
         self, source: str, name: str, norm: str, *, stride: int = 1, depthwise: bool = False, relu6: bool = True
     ) -> str:
-        """Add convolution, batch normalisation and, unless told otherwise, ReLU6."""
+        """Add convolution, batch normalisation and, by default, ReLU6."""
         kernel, bias = fold(self.weights, name, norm)
         output = self.node(
             "Conv",
@@ -120,7 +120,7 @@ class Graph:
     def block(self, source: str, name: str, stride: int, *, residual: bool) -> str:
         """Add an inverted residual block: expand, filter each channel, project."""
         output = source
-        if f"{name}._expand_conv.weight" in self.weights:  # the first block of all has nothing to expand
+        if f"{name}._expand_conv.weight" in self.weights:  # the first block expands nothing
             output = self.convolution(output, f"{name}._expand_conv", f"{name}._bn0")
         output = self.convolution(output, f"{name}._depthwise_conv", f"{name}._bn1", stride=stride, depthwise=True)
         output = self.convolution(output, f"{name}._project_conv", f"{name}._bn2", relu6=False)
@@ -161,7 +161,7 @@ def _first(blocks: int) -> list[bool]:
 
 
 def main() -> None:
-    """Write `1/model.onnx` and say so."""
+    """Write `1/model.onnx` and print its size."""
     started = time.perf_counter()
     model = build(read_weights())
     TARGET.parent.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""Read a PyTorch checkpoint of the format before 1.6 (pickles followed by the raw storages) into numpy arrays.
+"""Read a PyTorch checkpoint in the format before 1.6 (pickles followed by the raw storages) into NumPy arrays.
 
-tinygrad's `torch_load` reads the same file, but copies each weight that is not stored contiguously (all convolutions of
-a port from TensorFlow) through interpreted Python: 40 seconds for what takes a tenth of one here.
+tinygrad's `torch_load` reads the same file, but copies every weight that is not stored contiguously (all convolutions
+of a port from TensorFlow) in interpreted Python: 40 seconds for what takes a tenth of one here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 
 
 class _Reader(pickle.Unpickler):
-    """Unpickles nothing but dictionaries of tensors: a pickle that names any other class or function is refused."""
+    """Unpickles only dictionaries of tensors; rejects a pickle that names any other class or function."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
@@ -50,7 +50,7 @@ class _Reader(pickle.Unpickler):
 def _tensor(
     storage: NDArray[Any], offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> partial[NDArray[Any]]:
-    """Return what makes the tensor, for its storage is filled only after all of them are known. Strides: elements."""
+    """Return a function that makes the tensor, because its storage is filled later. Strides are in elements."""
     byte_strides = [stride * storage.itemsize for stride in strides]
     return partial(as_strided, storage[offset:], shape, byte_strides, writeable=False)
 
@@ -59,12 +59,12 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     """Return the tensors of a state dictionary by name.
 
     Raises:
-        CheckpointError: another format, other contents than tensors, or a file that ends too early.
+        CheckpointError: another format, other content than tensors, or a truncated file.
     """
     with path.open("rb") as file:
         try:
             if _Reader(file).load() != MAGIC:
-                raise CheckpointError(f"{path} is no checkpoint of torch.save before 1.6")
+                raise CheckpointError(f"{path} is not a checkpoint of torch.save before 1.6")
             for _ in ("protocol version", "type sizes"):
                 _Reader(file).load()
             reader = _Reader(file)
@@ -72,7 +72,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
             for key in _Reader(file).load():
                 _fill(reader.storages[key], file)
         except (pickle.UnpicklingError, EOFError) as error:
-            raise CheckpointError(f"{path} is no checkpoint of torch.save before 1.6: {error}") from error
+            raise CheckpointError(f"{path} is not a checkpoint of torch.save before 1.6: {error}") from error
     return {name: make() for name, make in tensors.items()}
 
 

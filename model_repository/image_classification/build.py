@@ -1,6 +1,4 @@
-"""Create the version directory of the ensemble. Triton wants one although there is nothing to put in it, and git keeps
-no empty directories.
-"""
+"""Create the version directory of the ensemble: Triton requires one, and git keeps no empty directories."""
 
 from __future__ import annotations
 
@@ -10,9 +8,9 @@ VERSION = Path(__file__).parent / "1"
 
 
 def main() -> None:
-    """Create `1/` and say so."""
+    """Create `1/`."""
     VERSION.mkdir(exist_ok=True)
-    print("  image_classification: an ensemble, nothing to build but its empty version directory")
+    print("  image_classification: an ensemble: created its empty version directory")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Serialise pipeline.py to `1/model.dali`: for the GPU where there is one, for the CPU otherwise.
+"""Serialise pipeline.py to `1/model.dali`, for the GPU if there is one, otherwise for the CPU.
 
-DALI creates a pipeline's GPU operators while it serialises them, so that a file for the GPU can only come from a
-machine that has one. The compiled backend serves the file for the CPU as well.
+DALI creates GPU operators while it serialises them, so the GPU version has to be built on a machine with a GPU. The
+compiled backend serves the CPU version as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TARGET = Path(__file__).parent / "1" / "model.dali"
 
 
 def gpu() -> int | None:
-    """Return the first GPU's number, or None where there is none."""
+    """Return the number of the first GPU, or None without a GPU."""
     try:
         return 0 if backend.GetCUDADeviceCount() > 0 else None
     except RuntimeError:  # no driver
@@ -26,10 +26,10 @@ def gpu() -> int | None:
 
 
 def main() -> None:
-    """Write `1/model.dali` and say so."""
+    """Write `1/model.dali` and print its size."""
     started = time.perf_counter()
     device_id = gpu()
-    dali_trace.set_tracing(enabled=False)  # DALI would store this machine's paths in the file, for its error messages
+    dali_trace.set_tracing(enabled=False)  # otherwise DALI stores paths of this machine in the file
     serialized = pipeline.define(device_id).serialize()
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_bytes(serialized)

@@ -1,6 +1,6 @@
-"""Encoded image → what EfficientNet-Lite0 sees. The only definition of this step, for the GPU and for the CPU.
+"""Converts an encoded image to the input of EfficientNet-Lite0. The only definition of this step, for GPU and CPU.
 
-The image is scaled so that its shorter side has 256 pixels; the middle 224 x 224 of it are kept, as RGB from -1 to 1.
+The image is resized so that its shorter side has 256 pixels, and cropped to the middle 224 x 224, as RGB from -1 to 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MEAN, DEVIATION = 127.0, 128.0  # of the checkpoint's training
 
 
 def define(device_id: int | None) -> Pipeline:
-    """Return the pipeline: decoded by the GPU of that number (nvJPEG), or on the CPU for None."""
+    """Return the pipeline: it decodes on the GPU with that number (nvJPEG), or for None on the CPU."""
     with Pipeline(batch_size=MAX_BATCH_SIZE, num_threads=1, device_id=device_id) as pipeline:
         encoded = fn.external_source(name="encoded", device="cpu", dtype=types.UINT8, ndim=1)
         image = fn.decoders.image(encoded, device="cpu" if device_id is None else "mixed", output_type=types.RGB)

@@ -14,12 +14,12 @@ CLASSES = 1000
 
 
 def labels() -> list[str]:
-    """Return the classes' names in the order of the logits, with synonyms: 'tabby, tabby cat'."""
+    """Return the names of the classes in the order of the logits, with synonyms: 'tabby, tabby cat'."""
     return [str(get_1k_class_name(index)) for index in range(CLASSES)]
 
 
 def main() -> None:
-    """Write `1/model.py` and `labels.txt` and say so."""
+    """Write `1/model.py` and `labels.txt` and print their sizes."""
     started = time.perf_counter()
     target = HERE / "1" / "model.py"
     target.parent.mkdir(exist_ok=True)

@@ -11,7 +11,7 @@ SOURCE = HERE.parents[1] / "python_backend_models" / HERE.name / "model.py"
 
 
 def main() -> None:
-    """Write `1/model.py` and say so."""
+    """Write `1/model.py` and print its size."""
     started = time.perf_counter()
     target = HERE / "1" / "model.py"
     target.parent.mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ SOURCE = HERE.parents[1] / "python_backend_models" / HERE.name / "model.py"
 
 
 def main() -> None:
-    """Write `1/model.py` and `tokenizer.json` and say so."""
+    """Write `1/model.py` and `tokenizer.json` and print their sizes."""
     started = time.perf_counter()
     target = HERE / "1" / "model.py"
     target.parent.mkdir(exist_ok=True)

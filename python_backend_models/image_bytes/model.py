@@ -1,11 +1,11 @@
-"""Images as callers send them → UINT8 vectors, which is how the DALI backend takes an encoded image.
+"""Converts images as callers send them to UINT8 vectors, the form in which the DALI backend accepts encoded images.
 
-    image    BYTES [batch, 1]   a JPEG or PNG file; or base64 of one, for KServe JSON can carry nothing but text
+    image    BYTES [batch, 1]   a JPEG or PNG file, or base64 of one, because KServe JSON carries only text
     encoded  UINT8 [batch, n]   the files, padded with zeros (which decoders ignore) to the longest of the request
 
-A request that holds anything else gets an error of its own (INVALID_ARG, HTTP 400) and never reaches a batch. So does
-an image with more than 50 million pixels, or what the configuration's parameter `max_pixels` says: a file of a few
-kilobytes can decode to more memory than the machine has.
+Any other input gets an error (INVALID_ARG, HTTP 400) before it can reach a batch. So does an image with more pixels
+than the configuration's parameter `max_pixels` allows (default: 50 million): a file of a few kilobytes can decode to
+more memory than the machine has.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
-JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how the files begin; neither can begin a base64 text
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # first bytes of the files; base64 text can't start with them
 MAX_PIXELS = 50_000_000
 FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # of a JPEG: followed by its height and width
-BARE_MARKERS = frozenset(range(0xD0, 0xD8)) | {0x01}  # without a length after them
+BARE_MARKERS = frozenset(range(0xD0, 0xD8)) | {0x01}  # not followed by a length
 
 
 class ImageError(ValueError):
-    """The caller's bytes are no image that is served here."""
+    """The caller's bytes are not an image that this model accepts."""
 
 
 class TritonPythonModel:
-    """Knows the limit."""
+    """Holds the limit of pixels."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Read the limit."""
@@ -40,7 +40,7 @@ class TritonPythonModel:
         self._max_pixels = int(parameters.get("max_pixels", {"string_value": MAX_PIXELS})["string_value"])
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request by itself."""
+        """Respond to each request separately."""
         return [respond(request, self._max_pixels) for request in requests]
 
 
@@ -58,7 +58,7 @@ def decode(element: bytes) -> bytes:
     """Return the image file in one BYTES element.
 
     Raises:
-        ImageError: it holds neither a JPEG nor a PNG, as they are or in base64.
+        ImageError: it is neither a JPEG nor a PNG, nor base64 of one.
     """
     if not element:
         raise ImageError("input 'image' is empty: send a JPEG or PNG file")
@@ -79,11 +79,11 @@ def checked(image: bytes, max_pixels: int) -> bytes:
     """Return the file if it is not too large.
 
     Raises:
-        ImageError: it has too many pixels, or no header that says how many.
+        ImageError: it has too many pixels, or no header with its size.
     """
     width, height = png_size(image) if image.startswith(PNG) else jpeg_size(image)
     if width * height > max_pixels:
-        raise ImageError(f"input 'image' has {width} x {height} pixels: at most {max_pixels} are decoded")
+        raise ImageError(f"input 'image' has {width} x {height} pixels: at most {max_pixels} are allowed")
     return image
 
 
@@ -100,10 +100,10 @@ def png_size(image: bytes) -> tuple[int, int]:
 
 
 def jpeg_size(image: bytes) -> tuple[int, int]:
-    """Return width and height in pixels, from the frame header that one of the file's segments is.
+    """Return width and height in pixels, from the segment that is the frame header.
 
     Raises:
-        ImageError: there is none.
+        ImageError: there is no such segment.
     """
     position = 2
     while position + 9 <= len(image) and image[position] == 0xFF:

@@ -1,12 +1,12 @@
-"""Logits → the k most probable labels.
+"""Converts logits to the k most probable labels.
 
     logits         FP32 [batch, classes]
     labels         BYTES [batch, k]   UTF-8, most probable first
     probabilities  FP32 [batch, k]    softmax over all classes
 
-`k` is a request parameter (default 5). A caller that cannot set one, because the body is a bare image, says `k=3` in
-the header `X-Amzn-SageMaker-Custom-Attributes`; a parameter wins over the header. The labels are the lines of
-`labels.txt` in the model's directory, or of the file that the configuration's parameter `labels` names.
+`k` is a request parameter (default 5). A caller that can't set one, because the body is a raw image, sends `k=3` in the
+header `X-Amzn-SageMaker-Custom-Attributes`; the parameter takes precedence. The labels are the lines of `labels.txt` in
+the model's directory, or of the file that the configuration's parameter `labels` names.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 
 class TopKError(ValueError):
-    """The caller's `k` is no number of labels that the model can give."""
+    """The caller's `k` is not a number of labels that the model can return."""
 
 
 class LabelsError(RuntimeError):
-    """The labels are missing or are not one for each class."""
+    """The labels are missing, or their number differs from the number of classes."""
 
 
 class TritonPythonModel:
@@ -40,11 +40,11 @@ class TritonPythonModel:
         self._labels = read_labels(Path(args["model_repository"]), json.loads(args["model_config"]))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer all requests that have a valid k with one sort."""
+        """Respond to all requests that have a valid k with one sort."""
         ks = [_result(requested_k, request.parameters(), len(self._labels)) for request in requests]
         valid = [(request, k) for request, k in zip(requests, ks, strict=True) if isinstance(k, int)]
-        answers = iter(self._top_k(valid))
-        return [next(answers) if isinstance(k, int) else _failure(k) for k in ks]
+        responses = iter(self._top_k(valid))
+        return [next(responses) if isinstance(k, int) else _failure(k) for k in ks]
 
     def _top_k(self, requests: Sequence[tuple[Any, int]]) -> list[Any]:
         if not requests:
@@ -66,13 +66,13 @@ def read_labels(directory: Path, config: Mapping[str, Any]) -> NDArray[np.object
     """Return one label for each class, in the order of the logits.
 
     Raises:
-        LabelsError: the file is missing, or has another number of lines than the input has classes.
+        LabelsError: the file is missing, or its number of lines differs from the number of classes.
     """
     parameter = config["parameters"].get("labels", {"string_value": "labels.txt"})
     path = directory / parameter["string_value"]
     if not path.is_file():
         raise LabelsError(
-            f"{path} does not exist: put one label a line there, or name the file in the parameter 'labels'"
+            f"{path} does not exist: write one label per line there, or name the file in the parameter 'labels'"
         )
     labels = path.read_text(encoding="utf-8").splitlines()
     classes = int(config["input"][0]["dims"][-1])
@@ -82,10 +82,14 @@ def read_labels(directory: Path, config: Mapping[str, Any]) -> NDArray[np.object
 
 
 def requested_k(parameters: str, classes: int) -> int:
-    """Return how many labels a request wants. `parameters` is a JSON object that holds the forwarded headers as well.
+    """Return how many labels a request asks for.
+
+    Args:
+        parameters: the request's parameters, a JSON object. The forwarded headers are among them.
+        classes: the number of classes.
 
     Raises:
-        TopKError: it is no whole number from 1 to the number of classes.
+        TopKError: not a whole number from 1 to the number of classes.
     """
     values = {key.lower(): value for key, value in json.loads(parameters or "{}").items()}
     k = values.get("k", attributes(values.get(CUSTOM_ATTRIBUTES, "")).get("k", DEFAULT_K))
@@ -96,13 +100,13 @@ def requested_k(parameters: str, classes: int) -> int:
 
 
 def attributes(header: str) -> dict[str, str]:
-    """Return the entries of a custom-attributes header: `key=value`, separated by commas. Others are not ours."""
+    """Return the `key=value` entries of a custom-attributes header, which are separated by commas; skip any other."""
     pairs = (entry.partition("=") for entry in header.split(","))
     return {key.strip().lower(): value.strip() for key, separator, value in pairs if separator}
 
 
 def top_k(logits: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return positions and probabilities of the k greatest logits of each row, greatest first: two [batch, k]."""
+    """Return positions and probabilities of the k largest logits of each row, largest first: two arrays [batch, k]."""
     candidates = np.argpartition(-logits, k - 1, axis=1)[:, :k]
     within = np.argsort(-np.take_along_axis(logits, candidates, axis=1), axis=1, kind="stable")
     order = np.take_along_axis(candidates, within, axis=1)

@@ -1,8 +1,8 @@
-"""Token embeddings → sentence embeddings: the mean over the tokens of each text, scaled to length 1.
+"""Converts token embeddings to sentence embeddings: the mean over the tokens of each text, scaled to length 1.
 
 token_embeddings    FP32  [batch, tokens, size]
 attention_mask      INT64 [batch, tokens]        1 for a token, 0 for padding
-sentence_embedding  FP32  [batch, size]          its dot product with another one is their cosine similarity
+sentence_embedding  FP32  [batch, size]          the dot product of two is their cosine similarity
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 
 
 class PoolingError(ValueError):
-    """The caller's mask does not fit."""
+    """The caller's mask does not fit the embeddings."""
 
 
 class TritonPythonModel:
-    """Holds nothing: pooling has no weights."""
+    """Has no state: pooling has no weights."""
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request by itself: they differ in their number of tokens."""
-        return [_answer(request) for request in requests]
+        """Respond to each request separately: they differ in their number of tokens."""
+        return [_respond(request) for request in requests]
 
 
 def mean_pool(embeddings: NDArray[np.float32], mask: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the mean of each row's embeddings where the mask is 1, scaled to length 1.
 
     Raises:
-        PoolingError: the mask has another number of tokens, or a row with none.
+        PoolingError: the shapes differ, or a row of the mask has no token.
     """
     if mask.shape != embeddings.shape[:2]:
         raise PoolingError(
@@ -39,14 +39,14 @@ def mean_pool(embeddings: NDArray[np.float32], mask: NDArray[np.int64]) -> NDArr
         )
     if empty := np.flatnonzero(~mask.any(axis=1)).tolist():
         raise PoolingError(f"'attention_mask' masks every token of row(s) {', '.join(map(str, empty))}")
-    # The sum has the direction of the mean, and only that is left once its length is 1.
+    # The sum has the direction of the mean; scaling to length 1 removes the difference.
     sums: NDArray[np.float32] = np.einsum("btd,bt->bd", embeddings, mask.astype(np.float32))
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     pooled: NDArray[np.float32] = sums / np.maximum(lengths, np.finfo(np.float32).tiny)
     return pooled
 
 
-def _answer(request: Any) -> Any:
+def _respond(request: Any) -> Any:
     embeddings, mask = (
         pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in ("token_embeddings", "attention_mask")
     )

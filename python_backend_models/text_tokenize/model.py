@@ -1,11 +1,11 @@
-"""Text → the token ids that a transformer encoder takes.
+"""Converts text to the token ids that a transformer encoder takes.
 
     text            BYTES [batch, 1]       UTF-8
     input_ids       INT64 [batch, tokens]  padded to the longest text of the request
     attention_mask  INT64 [batch, tokens]  1 for a token, 0 for padding
 
-The tokenizer is `tokenizer.json` in the model's directory, as the Hugging Face library `tokenizers` writes it. Texts of
-more tokens than the configuration's parameter `max_length` are cut off there.
+The tokenizer is `tokenizer.json` in the model's directory, as the Hugging Face library `tokenizers` writes it. Texts
+with more tokens than the configuration's parameter `max_length` are truncated.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ PAD_TOKEN = "[PAD]"  # noqa: S105 (a token of text)
 
 
 class TokenizerError(RuntimeError):
-    """The tokenizer is missing, is no tokenizer, or its configuration is wrong."""
+    """The tokenizer is missing or invalid, or the model's configuration is wrong."""
 
 
 class TextError(ValueError):
-    """The caller's text is no text."""
+    """The caller's bytes are not text."""
 
 
 class TritonPythonModel:
@@ -42,16 +42,16 @@ class TritonPythonModel:
         self._padding = self._tokenizer.token_to_id(PAD_TOKEN) or 0
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Tokenize the texts of all requests at once, and pad each request by itself.
+        """Tokenize the texts of all requests in one batch, and pad each request separately.
 
-        Padding to the longest of all would make one caller pay for another's long text.
+        Padding all of them to the longest text would make other callers pay for it.
         """
         texts = [_texts(request) for request in requests]
         valid = [each for each in texts if not isinstance(each, TextError)]
         encodings = self._tokenizer.encode_batch([text for each in valid for text in each])
         ends = accumulate(map(len, valid), initial=0)
-        answers = iter([self._response(encodings[start:end]) for start, end in pairwise(ends)])
-        return [_failure(each) if isinstance(each, TextError) else next(answers) for each in texts]
+        responses = iter([self._response(encodings[start:end]) for start, end in pairwise(ends)])
+        return [_failure(each) if isinstance(each, TextError) else next(responses) for each in texts]
 
     def _response(self, encodings: Sequence[Any]) -> Any:
         ids, mask = pad([encoding.ids for encoding in encodings], self._padding)
@@ -59,17 +59,17 @@ class TritonPythonModel:
 
 
 def load_tokenizer(directory: Path, length: int) -> Any:
-    """Return the tokenizer of a model directory; it cuts off at `length` tokens and does not pad.
+    """Return the tokenizer of a model directory; it truncates to `length` tokens and does not pad.
 
     Raises:
-        TokenizerError: `tokenizers` is not installed, `tokenizer.json` is missing or can't be read, or `length` leaves
-            no room for text.
+        TokenizerError: `tokenizers` is not installed, `tokenizer.json` is missing or can't be read, or `length` is too
+            small for text.
     """
     try:
-        from tokenizers import Tokenizer  # here: so that a base image without it can say what is missing
+        from tokenizers import Tokenizer  # here, so that a base image without it gets a useful message
     except ImportError as error:
         raise TokenizerError(
-            f"{error}: the Python that Triton runs models with needs it (pip install tokenizers)"
+            f"{error}: install it for the Python that runs Triton's models (pip install tokenizers)"
         ) from error
     path = directory / "tokenizer.json"
     if not path.is_file():
@@ -77,7 +77,7 @@ def load_tokenizer(directory: Path, length: int) -> Any:
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # the library raises nothing more specific
-        raise TokenizerError(f"{path} is no tokenizer: {error}") from error
+        raise TokenizerError(f"{path} is not a tokenizer: {error}") from error
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
     if length <= special:
         raise TokenizerError(f"parameter 'max_length' is {length}: expected more than the {special} special tokens")
@@ -87,10 +87,10 @@ def load_tokenizer(directory: Path, length: int) -> Any:
 
 
 def max_length(parameters: Mapping[str, Mapping[str, str]]) -> int:
-    """Return the greatest number of tokens of a text, special ones included.
+    """Return the maximum number of tokens of a text, including special ones.
 
     Raises:
-        TokenizerError: the parameter is no positive whole number.
+        TokenizerError: the parameter is not a positive whole number.
     """
     text = parameters.get("max_length", {"string_value": str(DEFAULT_MAX_LENGTH)})["string_value"]
     if not text.isascii() or not text.isdecimal() or int(text) == 0:
@@ -99,7 +99,7 @@ def max_length(parameters: Mapping[str, Mapping[str, str]]) -> int:
 
 
 def pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows of different length as a matrix, and a mask that is 1 where there was something."""
+    """Return rows of different lengths as one matrix, and a mask that is 1 for tokens and 0 for padding."""
     lengths = np.array([len(row) for row in rows])
     present = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(present.shape, padding, np.int64)

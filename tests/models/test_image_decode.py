@@ -122,8 +122,8 @@ def test_what_cannot_be_served_says_why(repository: Path, tmp_path: Path) -> Non
     config = target / "optional" / "config.pbtxt"
     config.write_text(config.read_text().replace("dims: [ -1 ]", "dims: [ -1 ] optional: true"))
     errors = load_errors(target)
-    assert "input 'encoded' is optional, but this backend needs all" in errors["optional"]
-    assert "input 'encoded' is TYPE_STRING, which DALI has no type for" in errors[MODEL]
+    assert "input 'encoded' is optional, but this backend requires all inputs" in errors["optional"]
+    assert "input 'encoded' is TYPE_STRING, which DALI does not support" in errors[MODEL]
     assert re.search(r"cannot load .*model\.dali on a CPU", errors["not_dali"])
     assert "model.dali does not exist (the directory holds other.dali)" in errors["no_file"]
 

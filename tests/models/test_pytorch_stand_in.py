@@ -112,7 +112,7 @@ def test_what_cannot_be_served_says_why(tmp_path: Path) -> None:
     errors = load_errors(tmp_path)
     assert "INPUT__0, INPUT__2 must all end in __0, __1" in errors["gap"]
     assert "'left' is TYPE_STRING" in errors["strings"]
-    assert "model.pt is no TorchScript that PyTorch" in errors["nonsense"]
+    assert "model.pt is not TorchScript that PyTorch" in errors["nonsense"]
 
 
 def test_without_pytorch_the_error_names_the_remedy() -> None:
@@ -122,4 +122,4 @@ def test_without_pytorch_the_error_names_the_remedy() -> None:
     done = subprocess.run([sys.executable, "-c", code, *backends], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "ModelLoadError: a model of the pytorch backend needs PyTorch" in done.stderr
-    assert "pip install torch into the environment" in done.stderr
+    assert "install torch for the python3" in done.stderr

@@ -87,7 +87,7 @@ def test_mistakes_in_the_model_are_named(tmp_path: Path) -> None:
     set_max_length(tmp_path / "too_short", "2")
     errors = load_errors(tmp_path)
     assert "tokenizer.json does not exist: put the tokenizer of your encoder there" in errors["without"]
-    assert "tokenizer.json is no tokenizer" in errors["no_tokenizer"]
+    assert "tokenizer.json is not a tokenizer" in errors["no_tokenizer"]
     assert "parameter 'max_length' is 'many': expected a whole number, 1 or more" in errors["no_number"]
     assert "parameter 'max_length' is 2: expected more than the 2 special tokens" in errors["too_short"]
 

@@ -1,7 +1,7 @@
-"""The `dali` backend for a machine without the compiled one: the same `config.pbtxt`, the same `model.dali`.
+"""Stand-in for the compiled `dali` backend: the same `config.pbtxt` and `model.dali`, on the CPU.
 
-Runs pipelines of CPU operators. The first dimension of an input is the batch; samples may differ in size, within the
-limits of one tensor for each request.
+Runs pipelines of CPU operators. The first dimension of an input is the batch. Requests of a batch may differ in shape;
+the samples of one request have the same shape.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class TritonPythonModel:
 
     @staticmethod
     def auto_complete_config(config: Any) -> Any:
-        """Take the batch size from the pipeline where `config.pbtxt` leaves it out."""
+        """Take the batch size from the pipeline if `config.pbtxt` has none."""
         known = config.as_dict()
         model = stand_in.parse_model(known, FILENAME)
         check(model)
@@ -34,15 +34,15 @@ class TritonPythonModel:
         return config
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the pipeline and check that the configuration is one that the compiled backend can serve too."""
+        """Load the pipeline, and check that the compiled backend could serve the configuration too."""
         self._model = stand_in.load_model(args, FILENAME)
         check(self._model)
         self._serialized = self._model.file.read_bytes()
         self._pipeline = load(self._model, self._serialized)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer requests in one run; where it fails, one by one."""
-        return stand_in.answer(requests, self._run, ragged=True)
+        """Respond to requests in one batch, or one by one if that fails."""
+        return stand_in.respond(requests, self._run, ragged=True)
 
     def _run(self, inputs: list[stand_in.Arrays]) -> list[stand_in.Arrays]:
         try:
@@ -51,25 +51,25 @@ class TritonPythonModel:
             outputs = self._pipeline.run()
             batches = [[np.array(output.at(index)) for index in range(len(output))] for output in outputs]
         except RuntimeError as error:
-            self._pipeline = load(self._model, self._serialized)  # a pipeline that has failed once cannot be used again
-            refused = "decoders" in operator(error)  # the file is at fault; what comes after is the pipeline's own
+            self._pipeline = load(self._model, self._serialized)  # a pipeline can't be used again after a failure
+            refused = "decoders" in operator(error)  # then the file is at fault, otherwise the pipeline
             raise stand_in.RunError(f"DALI: {reason(error)}", invalid_argument=refused) from error
         return self._split(batches, [stand_in.batch_size(arrays) for arrays in inputs])
 
     def _split(self, outputs: list[list[NDArray[Any]]], sizes: list[int]) -> list[stand_in.Arrays]:
-        answers: list[stand_in.Arrays] = [{} for _ in sizes]
+        responses: list[stand_in.Arrays] = [{} for _ in sizes]
         for tensor, samples in zip(self._model.outputs, outputs, strict=True):
             position = 0
-            for arrays, size in zip(answers, sizes, strict=True):
+            for arrays, size in zip(responses, sizes, strict=True):
                 arrays[tensor.name] = self._stack(tensor.name, samples[position : position + size])
                 position += size
-        return answers
+        return responses
 
     def _stack(self, name: str, samples: list[NDArray[Any]]) -> NDArray[Any]:
         if len({sample.shape for sample in samples}) > 1:
             shapes = ", ".join(str(list(sample.shape)) for sample in samples)
             raise stand_in.RunError(
-                f"output '{name}' has samples of shapes {shapes}: one response holds only samples of one shape",
+                f"output '{name}' has samples of shapes {shapes}: the samples of one response must have the same shape",
                 invalid_argument=True,
             )
         return np.stack(samples)
@@ -79,7 +79,7 @@ def load(model: stand_in.Model, serialized: bytes) -> Any:
     """Return the pipeline, ready to run.
 
     Raises:
-        stand_in.ModelLoadError: the file is no pipeline, or one that needs a GPU.
+        stand_in.ModelLoadError: the file is not a pipeline, or needs a GPU.
     """
     batch = {"batch_size": model.max_batch_size} if model.max_batch_size else {}
     try:
@@ -102,12 +102,11 @@ def load(model: stand_in.Model, serialized: bytes) -> Any:
 
 
 def check(model: stand_in.Model) -> None:
-    """Refuse what the compiled backend would not serve.
+    """Reject what the compiled backend would not serve.
 
     Raises:
-        stand_in.ModelLoadError: no input or output, an optional input, or one of TYPE_STRING. The compiled backend
-            hands its bytes to the pipeline with the four bytes of length that Triton puts before each string, under the
-            shape of the strings.
+        stand_in.ModelLoadError: no input or output, an optional input, or an input of TYPE_STRING: the compiled backend
+            would pass its bytes to the pipeline with Triton's four bytes of length before each string.
     """
     stand_in.refuse_optional_inputs(model)
     if not (model.inputs and model.outputs):
@@ -117,22 +116,22 @@ def check(model: stand_in.Model) -> None:
     for tensor in model.inputs:
         if tensor.data_type == "TYPE_STRING":
             raise stand_in.ModelLoadError(
-                f"model '{model.name}': input '{tensor.name}' is TYPE_STRING, which DALI has no type for; "
+                f"model '{model.name}': input '{tensor.name}' is TYPE_STRING, which DALI does not support; "
                 "declare encoded images as TYPE_UINT8 with dims [ -1 ]"
             )
 
 
 def operator(error: RuntimeError) -> str:
-    """Return the name of the operator that failed, such as `fn.decoders.image`; empty where DALI does not say."""
+    """Return the name of the operator that failed, such as `fn.decoders.image`; empty if DALI does not name it."""
     found = re.search(r"operator `(?:nvidia\.dali\.)?([^`]+)`", str(error))
     return found[1] if found else ""
 
 
 def reason(error: RuntimeError) -> str:
-    """Return what DALI says went wrong: the operator and its complaint, without the pipeline's source."""
-    complaint = str(error).rpartition("encountered:")[2].replace("Current pipeline object is no longer valid.", "")
-    words = " ".join(complaint.split())
+    """Return DALI's message: the operator and its error, without the pipeline's source."""
+    message = str(error).rpartition("encountered:")[2].replace("Current pipeline object is no longer valid.", "")
+    words = " ".join(message.split())
     if not (name := operator(error)):
         return words
-    damaged = " (an image is damaged, incomplete or of a kind that DALI does not decode)"
+    damaged = " (an image is damaged, incomplete or of a format that DALI does not decode)"
     return f"{name}: {words}{damaged if 'decoders' in name else ''}"

@@ -1,8 +1,8 @@
-"""The `onnxruntime` backend for a machine without the compiled one: the same `config.pbtxt`, the same `model.onnx`.
+"""Stand-in for the compiled `onnxruntime` backend: the same `config.pbtxt` and `model.onnx`, on the CPU.
 
-Runs on the CPU, whatever the instance group says. Of the compiled backend's parameters it honours
+Runs on the CPU, whatever the instance group says. It honours these parameters of the compiled backend:
 `intra_op_thread_count`, `inter_op_thread_count` and `execution_mode`. Parameters that begin with `session.` are entries
-of onnxruntime's session configuration; the compiled backend passes over all but one of these.
+of onnxruntime's session configuration; the compiled backend ignores all but one of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 FILENAME = "model.onnx"
-DEFAULT_MAX_BATCH_SIZE = 4  # what Triton gives a model that can batch and does not say how much
+DEFAULT_MAX_BATCH_SIZE = 4  # Triton's default for a model that can batch
 DATA_TYPES = {
     "tensor(bool)": "TYPE_BOOL",
     "tensor(uint8)": "TYPE_UINT8",
@@ -49,7 +49,7 @@ class TritonPythonModel:
 
     @staticmethod
     def auto_complete_config(config: Any) -> Any:
-        """Take inputs, outputs and batching from the ONNX file where `config.pbtxt` leaves them out."""
+        """Take inputs, outputs and batching from the ONNX file if `config.pbtxt` has none."""
         known = config.as_dict()
         model = stand_in.parse_model(known, FILENAME)
         if known["input"] and known["output"]:
@@ -79,8 +79,8 @@ class TritonPythonModel:
         self._batched = model.max_batch_size > 0
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer requests: in one run where the model can batch."""
-        return stand_in.answer_stacked(requests, self._run, batched=self._batched)
+        """Respond to requests, in one batch if the model supports it."""
+        return stand_in.respond_stacked(requests, self._run, batched=self._batched)
 
     def _run(self, inputs: stand_in.Arrays) -> stand_in.Arrays:
         feed = {name: self._feed(name, array) for name, array in inputs.items()}
@@ -104,14 +104,14 @@ def open_session(model: stand_in.Model) -> Any:
     """Load the ONNX file with this instance's share of the CPUs.
 
     Raises:
-        stand_in.ModelLoadError: it is missing or not an ONNX model that onnxruntime can run.
+        stand_in.ModelLoadError: it is missing, or onnxruntime can't run it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = model.parameter("intra_op_thread_count", 0) or stand_in.threads(model)
     options.inter_op_num_threads = model.parameter("inter_op_thread_count", 0) or 1
     if model.parameter("execution_mode", 0):
         options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-    # Threads that spin while they wait take the CPU from the other instances and from the server itself.
+    # Threads that spin while they wait would take CPU time from other instances and from the server.
     entries = {"session.intra_op.allow_spinning": "0", **_session_entries(model)}
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
@@ -127,15 +127,15 @@ def _session_entries(model: stand_in.Model) -> dict[str, str]:
 
 
 def _onnx_file(path: Path) -> Path:
-    """Return the file itself: a model with its weights in files of their own is a directory of that name."""
+    """Return the ONNX file: a model with external weights may be a directory of that name."""
     return path / FILENAME if path.is_dir() else path
 
 
 def check(model: stand_in.Model, session: Any) -> None:
-    """Refuse a configuration that the ONNX file contradicts.
+    """Reject a configuration that the ONNX file contradicts.
 
     Raises:
-        stand_in.ModelLoadError: naming the tensor, what the configuration says and what the file says.
+        stand_in.ModelLoadError: names the tensor, the configuration's value and the file's.
     """
     required = {node.name: node for node in session.get_inputs()}
     overridable = {node.name: node for node in session.get_overridable_initializers()}
@@ -156,7 +156,7 @@ def _check_tensors(
             raise stand_in.ModelLoadError(f"{where} is not in {model.file}, which has {', '.join(sorted(nodes))}")
         node = nodes[tensor.name]
         if DATA_TYPES.get(node.type) != tensor.data_type:
-            expected = DATA_TYPES.get(node.type, f"{node.type}, which Triton has no name for")
+            expected = DATA_TYPES.get(node.type, f"{node.type}, which Triton does not support")
             raise stand_in.ModelLoadError(
                 f"{where} is {tensor.data_type} in the configuration, but the file has {expected}"
             )
@@ -167,12 +167,12 @@ def _check_tensors(
 
 
 def _fits(configured: list[int], actual: list[int]) -> bool:
-    """Say whether a shape of the configuration is one of the file. The file may leave a dimension open (-1)."""
+    """Tell whether a configured shape fits the file's. The file may leave a dimension open (-1)."""
     return len(configured) == len(actual) and all(b in (-1, a) for a, b in zip(configured, actual, strict=True))
 
 
 def _dims(node: Any) -> list[int]:
-    """Return an ONNX shape with -1 for what has a name or nothing in place of a size."""
+    """Return an ONNX shape, with -1 for dimensions without a fixed size."""
     return [size if isinstance(size, int) and size >= 0 else -1 for size in node.shape]
 
 
@@ -187,7 +187,7 @@ def _entry(node: Any, *, batched: bool) -> dict[str, Any]:
         stand_in.ModelLoadError: Triton has no data type for it.
     """
     if node.type not in DATA_TYPES:
-        raise stand_in.ModelLoadError(f"'{node.name}' is of type {node.type}, which Triton has no name for")
+        raise stand_in.ModelLoadError(f"'{node.name}' is of type {node.type}, which Triton does not support")
     dims = _dims(node)[1:] if batched else _dims(node)
     return {"name": node.name, "data_type": DATA_TYPES[node.type], "dims": dims or [1]}
 

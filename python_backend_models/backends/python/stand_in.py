@@ -1,7 +1,7 @@
-"""What the stand-in backends share: the model's configuration, CPU threads, and many requests in one run.
+"""Shared by the stand-in backends: the model's configuration, CPU threads, and batching of requests.
 
-A stand-in is a Python-based backend: Triton runs `backends/NAME/model.py` where there is no `libtriton_NAME.so`. This
-module is laid out in `backends/python`, which Triton puts on the module search path of every one of them.
+A stand-in is a Python-based backend: Triton runs `backends/NAME/model.py` if there is no `libtriton_NAME.so`. This
+module is installed in `backends/python`, which Triton puts on the module search path of all of them.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]  # the tensors of one request by name
-Run = Callable[[list[Arrays]], list[Arrays]]  # requests that may share a run → their outputs, in the same order
+Run = Callable[[list[Arrays]], list[Arrays]]  # requests of one batch → their outputs, in the same order
 
 CGROUP = Path("/sys/fs/cgroup")
 
 
 class ModelLoadError(RuntimeError):
-    """The model cannot be served: its file and its configuration do not fit, or its runtime is missing."""
+    """The model can't be served: its file and its configuration don't fit, or its runtime is missing."""
 
 
 class RunError(RuntimeError):
-    """The model could not compute an answer for these inputs."""
+    """The model failed for these inputs."""
 
     def __init__(self, message: str, *, invalid_argument: bool) -> None:
-        """Blame the caller (HTTP 400) or the model (HTTP 500)."""
+        """Keep whether the caller (HTTP 400) or the model (HTTP 500) is at fault."""
         super().__init__(message)
         self.code = pb_utils.TritonError.INVALID_ARG if invalid_argument else pb_utils.TritonError.INTERNAL
 
@@ -53,7 +53,7 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Model:
-    """What a backend needs to know of the model that it serves."""
+    """What a backend needs to know about its model."""
 
     name: str
     directory: Path  # of the version that is loaded
@@ -84,7 +84,7 @@ class Model:
         """Return a numeric entry of the configuration's `parameters`.
 
         Raises:
-            ModelLoadError: its value is no whole number of 0 or more.
+            ModelLoadError: its value is not a whole number, 0 or more.
         """
         value = self.parameters.get(key)
         if value is None:
@@ -120,18 +120,20 @@ def load_model(args: Mapping[str, str], default_filename: str) -> Model:
 
 
 def refuse_optional_inputs(model: Model) -> None:
-    """Refuse optional inputs for a runtime that has no notion of them.
+    """Reject optional inputs, for a runtime that doesn't support them.
 
     Raises:
-        ModelLoadError: naming the input.
+        ModelLoadError: names the input.
     """
     for tensor in model.inputs:
         if tensor.optional:
-            raise ModelLoadError(f"model '{model.name}': input '{tensor.name}' is optional, but this backend needs all")
+            raise ModelLoadError(
+                f"model '{model.name}': input '{tensor.name}' is optional, but this backend requires all inputs"
+            )
 
 
 def cpus(cgroup: Path = CGROUP) -> int:
-    """Return how many CPUs this process may keep busy: its affinity, or the container's quota where that is less."""
+    """Return how many CPUs this process may use: its affinity, or the container's quota if that is less."""
     available = len(os.sched_getaffinity(0))
     for files in ("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"):  # of version 2, of version 1
         if all((cgroup / file).is_file() for file in files):
@@ -141,22 +143,26 @@ def cpus(cgroup: Path = CGROUP) -> int:
 
 
 def threads(model: Model) -> int:
-    """Return this instance's share of the CPUs, so that all instances together do not use more than there are."""
+    """Return this instance's share of the CPUs, so that the instances together don't use more than there are."""
     return max(cpus() // model.instances, 1)
 
 
-def answer_stacked(requests: Sequence[Any], run: Callable[[Arrays], Arrays], *, batched: bool) -> list[Any]:
-    """Return one response for each request. `run` sees several as one, stacked on the first dimension, if `batched`."""
+def respond_stacked(requests: Sequence[Any], run: Callable[[Arrays], Arrays], *, batched: bool) -> list[Any]:
+    """Return one response for each request. If `batched`, `run` gets several, stacked on the first axis, as one."""
     if batched:
-        return answer(requests, lambda inputs: split(run(concatenate(inputs)), inputs))
-    return [response for request in requests for response in answer([request], lambda inputs: [run(inputs[0])])]
+        return respond(requests, lambda inputs: split(run(concatenate(inputs)), inputs))
+    return [response for request in requests for response in respond([request], lambda inputs: [run(inputs[0])])]
 
 
-def answer(requests: Sequence[Any], run: Run, *, ragged: bool = False) -> list[Any]:
-    """Return one response for each request; those that fit together share a run.
+def respond(requests: Sequence[Any], run: Run, *, ragged: bool = False) -> list[Any]:
+    """Return one response for each request. Requests that fit together form a batch.
 
-    A run that fails is repeated request by request, so that one caller's bad input is not another's error.
-    Where `ragged`, requests share a run whatever the shapes of their tensors.
+    If a batch fails, its requests run one by one, so that one caller's bad input doesn't fail the others.
+
+    Args:
+        requests: Triton's requests.
+        run: runs one batch.
+        ragged: requests form a batch whatever the shapes of their tensors.
     """
     inputs = [{tensor.name(): tensor.as_numpy() for tensor in request.inputs()} for request in requests]
     responses: list[Any] = [None] * len(requests)
@@ -190,14 +196,14 @@ def _respond(inputs: list[Arrays], run: Run) -> Iterator[Any]:
 
 
 def concatenate(inputs: list[Arrays]) -> Arrays:
-    """Return requests of the same names and sample shapes as one batch."""
+    """Return requests with the same names and sample shapes as one batch."""
     if len(inputs) == 1:
         return inputs[0]
     return {name: np.concatenate([arrays[name] for arrays in inputs]) for name in inputs[0]}
 
 
 def split(outputs: Arrays, inputs: list[Arrays]) -> list[Arrays]:
-    """Return the outputs of one batch as those of the requests that it was made of.
+    """Divide the outputs of a batch among its requests.
 
     Raises:
         BatchingError: an output does not have the batch as its first dimension.

@@ -1,9 +1,9 @@
-"""The `pytorch` backend (platform `pytorch_libtorch`) for a machine without the compiled one: TorchScript on the CPU.
+"""Stand-in for the compiled `pytorch` backend (platform `pytorch_libtorch`): TorchScript on the CPU.
 
-Inputs are bound as the compiled backend binds them: by the number in `NAME__0`, else by the names of `forward`'s
-arguments, else in the order of the configuration. Outputs are in the order of the number in `NAME__0`, else of the
-configuration. Of the compiled backend's parameters it honours `INTRA_OP_THREAD_COUNT`, `INTER_OP_THREAD_COUNT` and
-`INFERENCE_MODE`. TorchScript does not say which shapes it takes, so nothing can be completed in `config.pbtxt`.
+Inputs are bound as in the compiled backend: by the number in `NAME__0`, otherwise by the names of `forward`'s
+arguments, otherwise in the order of the configuration. Outputs follow the number in `NAME__0`, otherwise the order of the
+configuration. It honours these parameters of the compiled backend: `INTRA_OP_THREAD_COUNT`, `INTER_OP_THREAD_COUNT` and
+`INFERENCE_MODE`. TorchScript does not contain the shapes of its inputs, so nothing can be completed in `config.pbtxt`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TritonPythonModel:
     """One instance of a model."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the file and work out which tensor is which argument."""
+        """Load the file and match tensors to arguments."""
         self._torch = import_torch()
         model = stand_in.load_model(args, FILENAME)
         check(model)
@@ -39,11 +39,11 @@ class TritonPythonModel:
         self._batched = model.max_batch_size > 0
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer requests: in one run where the model can batch."""
-        return stand_in.answer_stacked(requests, self._run, batched=self._batched)
+        """Respond to requests, in one batch if the model supports it."""
+        return stand_in.respond_stacked(requests, self._run, batched=self._batched)
 
     def _run(self, arrays: stand_in.Arrays) -> stand_in.Arrays:
-        # A copy: request tensors are read-only views of shared memory, which torch would let the model write to.
+        # Copied: request tensors are read-only views of shared memory, but torch would let the model write to them.
         tensors = [self._torch.from_numpy(np.array(arrays[name])) for name in self._inputs]
         try:
             with self._without_gradients():
@@ -63,7 +63,7 @@ class TritonPythonModel:
 
 
 def import_torch() -> ModuleType:
-    """Return PyTorch, which is large and therefore not part of the image unless somebody wants it.
+    """Return PyTorch, which is too large to be in the image by default.
 
     Raises:
         stand_in.ModelLoadError: it is not installed.
@@ -72,8 +72,8 @@ def import_torch() -> ModuleType:
         return import_module("torch")
     except ImportError as error:
         raise stand_in.ModelLoadError(
-            "a model of the pytorch backend needs PyTorch on a machine without the compiled backend: "
-            "pip install torch into the environment whose python3 is first on PATH"
+            "without the compiled backend, a model of the pytorch backend needs PyTorch: "
+            "install torch for the python3 that is first on PATH"
         ) from error
 
 
@@ -87,13 +87,13 @@ def load(torch: ModuleType, model: stand_in.Model) -> Any:
     """Return the TorchScript module, on the CPU.
 
     Raises:
-        stand_in.ModelLoadError: the file is missing or no TorchScript.
+        stand_in.ModelLoadError: the file is missing or not TorchScript.
     """
     try:
         return torch.jit.load(str(model.file), map_location="cpu").eval()
     except RuntimeError as error:
         raise stand_in.ModelLoadError(
-            f"model '{model.name}': {model.file} is no TorchScript that PyTorch {torch.__version__} can load: "
+            f"model '{model.name}': {model.file} is not TorchScript that PyTorch {torch.__version__} can load: "
             f"save it with torch.jit.save ({error})"
         ) from error
 
@@ -107,7 +107,7 @@ def positions(model: stand_in.Model, names: list[str], arguments: list[str]) -> 
     """Return tensor names in the order of the arguments that they are bound to.
 
     Raises:
-        stand_in.ModelLoadError: names of different kinds, or numbers that are not 0, 1, 2 …
+        stand_in.ModelLoadError: only some names have a number, or the numbers are not 0, 1, 2 …
     """
     numbers = [int(match[1]) for match in map(NUMBERED.match, names) if match]
     if not numbers:
@@ -120,7 +120,7 @@ def positions(model: stand_in.Model, names: list[str], arguments: list[str]) -> 
 
 
 def check(model: stand_in.Model) -> None:
-    """Refuse what this stand-in does not serve.
+    """Reject what this stand-in does not serve.
 
     Raises:
         stand_in.ModelLoadError: a tensor of strings, or an optional input.
@@ -129,7 +129,7 @@ def check(model: stand_in.Model) -> None:
     for tensor in (*model.inputs, *model.outputs):
         if tensor.data_type == "TYPE_STRING":
             raise stand_in.ModelLoadError(
-                f"model '{model.name}': '{tensor.name}' is TYPE_STRING, which is served only by the compiled backend"
+                f"model '{model.name}': '{tensor.name}' is TYPE_STRING, which only the compiled backend supports"
             )
 
 

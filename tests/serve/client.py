@@ -11,13 +11,13 @@ from email.message import Message
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
-__all__ = ["Answer", "answer_of", "connection", "kserve", "send", "send_bytes", "text_request"]
+__all__ = ["Response", "connection", "kserve", "response_of", "send", "send_bytes", "text_request"]
 
 SECONDS = 60
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: Message
     body: bytes
@@ -52,14 +52,14 @@ def send(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     seconds: float = SECONDS,
-) -> Answer:
+) -> Response:
     """Send one request on a connection of its own."""
     with connection(port, seconds) as opened:
         opened.request(method, path, body, dict(headers or {}))
-        return answer_of(opened.getresponse())
+        return response_of(opened.getresponse())
 
 
-def send_bytes(port: int, data: bytes, *, end: bool = False, seconds: float = SECONDS) -> Answer:
+def send_bytes(port: int, data: bytes, *, end: bool = False, seconds: float = SECONDS) -> Response:
     """Send raw bytes, which needn't be valid HTTP; `end` then half-closes the connection, like a dying client."""
     with closing(socket.create_connection(("127.0.0.1", port), seconds)) as opened:
         opened.sendall(data)
@@ -68,7 +68,7 @@ def send_bytes(port: int, data: bytes, *, end: bool = False, seconds: float = SE
         response = HTTPResponse(opened)
         with closing(response):
             response.begin()
-            return answer_of(response)
+            return response_of(response)
 
 
 def kserve(name: str, *data: object, data_type: str = "BYTES", shape: tuple[int, ...] = (1,), **more: object) -> bytes:
@@ -82,5 +82,5 @@ def text_request(text: str = "hello", **parameters: object) -> bytes:
     return kserve("text", text, parameters=parameters) if parameters else kserve("text", text)
 
 
-def answer_of(response: HTTPResponse) -> Answer:
-    return Answer(response.status, response.headers, response.read())
+def response_of(response: HTTPResponse) -> Response:
+    return Response(response.status, response.headers, response.read())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.serve.client import answer_of, connection, kserve, send, send_bytes, text_request
+from tests.serve.client import connection, kserve, response_of, send, send_bytes, text_request
 from tests.serving import RunningServe
 
 BINARY = "application/vnd.sagemaker-triton.binary+json;json-header-size="
@@ -115,10 +115,10 @@ def test_one_connection_survives_mistakes(classifier: RunningServe, cat: bytes) 
     with connection(classifier.port) as opened:
         for body in (image("hello"), b"hello", b'{"inputs": [}', b"[]", image("x", name="picture")):
             opened.request("POST", "/invocations", body, {"Content-Type": JSON})
-            answer = answer_of(opened.getresponse())
+            answer = response_of(opened.getresponse())
             assert (answer.status, bool(answer.error())) == (400, True), body
         opened.request("POST", "/invocations", cat, {"Content-Type": f"{BINARY}0"})
-        assert answer_of(opened.getresponse()).status == 200
+        assert response_of(opened.getresponse()).status == 200
 
 
 # What is no HTTP request can only be sent as bytes.

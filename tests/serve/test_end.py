@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from byoc.container.processes import child, descendants, model_processes
-from tests.serve.client import Answer, answer_of, connection, send, text_request
+from tests.serve.client import Response, connection, response_of, send, text_request
 from tests.serve.conftest import make_base_dir
 from tests.serve.processes import await_true, kill
 from tests.serving import RunningServe, running_serve
@@ -57,7 +57,7 @@ def loop_until_refused(serve: RunningServe, asked: threading.Semaphore) -> list[
                 while True:
                     opened.request("POST", "/invocations", text_request(seconds=0.2))
                     asked.release()
-                    answer = answer_of(opened.getresponse())
+                    answer = response_of(opened.getresponse())
                     statuses.append(answer.status)
                     if answer.headers.get("Connection", "").lower() == "close":
                         break
@@ -95,7 +95,7 @@ def test_sigterm_with_hundreds_in_flight_loses_none(either: RunningServe, tmp_pa
         await_true(lambda: either.ping() is None, "new connections are refused", 3)
         assert either.process.poll() is None
         go.touch()
-        assert [answer_of(each.getresponse()).status for each in opened] == [200] * HUNDREDS
+        assert [response_of(each.getresponse()).status for each in opened] == [200] * HUNDREDS
     assert either.process.wait(20) == 0
 
 
@@ -277,7 +277,7 @@ def test_nothing_outlives_serve(gateway: RunningServe) -> None:
     assert_ended(everything)
 
 
-def start_request(pool: ThreadPoolExecutor, serve: RunningServe, seconds: float) -> Future[Answer]:
+def start_request(pool: ThreadPoolExecutor, serve: RunningServe, seconds: float) -> Future[Response]:
     """Return once a model works on a request."""
     working = Path(serve.environment["SAGEMAKER_BASE_DIR"]) / "working"
     answer = pool.submit(send, serve.port, body=text_request(working=str(working), seconds=seconds))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 
-from tests.serve.client import Answer, answer_of, connection, kserve, send, text_request
+from tests.serve.client import Response, connection, kserve, response_of, send, text_request
 from tests.serve.processes import await_true
 from tests.serving import RunningServe
 
@@ -34,7 +34,7 @@ def image_json(cat: bytes, **more: Any) -> bytes:
     return kserve("image", base64.b64encode(cat).decode(), shape=(1, 1), **more)
 
 
-def labels_of(answer: Answer) -> list[str]:
+def labels_of(answer: Response) -> list[str]:
     """Return the labels of an answer, in whichever of the two formats it is."""
     assert answer.status == 200, answer.body
     if answer.content_type.startswith(BINARY):
@@ -116,7 +116,7 @@ def test_chunked_body(classifier: RunningServe, cat: bytes) -> None:
     chunks = [cat[start : start + 1000] for start in range(0, len(cat), 1000)]
     with connection(classifier.port) as opened:
         opened.request("POST", "/invocations", iter(chunks), {"Content-Type": f"{BINARY}0"}, encode_chunked=True)
-        assert labels_of(answer_of(opened.getresponse()))[0] == CAT
+        assert labels_of(response_of(opened.getresponse()))[0] == CAT
 
 
 def test_id_comes_back(classifier: RunningServe, cat: bytes) -> None:

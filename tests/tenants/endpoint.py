@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.endpoint import Endpoint
 from tests.triton import ROOT
 
@@ -59,7 +59,7 @@ def embeddings(endpoint: Endpoint, tenant: str, *texts: str) -> NDArray[np.float
     """Return the sentence embeddings that a tenant gives: [texts, 384]."""
     tensor = {"name": "text", "shape": [len(texts), 1], "datatype": "BYTES", "data": texts}
     body = json.dumps({"inputs": [tensor]}).encode()
-    answer: Answer = endpoint.call("POST", f"/models/{tenant}/invoke", body)
+    answer: Response = endpoint.call("POST", f"/models/{tenant}/invoke", body)
     assert answer.status == 200, answer
     [output] = answer.json()["outputs"]
     assert (output["name"], output["shape"]) == ("sentence_embedding", [len(texts), 384])

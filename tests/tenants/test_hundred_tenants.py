@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.endpoint import Endpoint
 from tests.serving import running_serve
 from tests.tenants import reference
@@ -70,7 +70,7 @@ def directory(endpoint: Endpoint, name: str) -> Path:
     return endpoint.models_dir / name / "model"
 
 
-def for_all(call: Callable[[str], Answer]) -> float:
+def for_all(call: Callable[[str], Response]) -> float:
     """Call for each tenant, several at once, and return the seconds. Every answer is 200."""
     started = time.monotonic()
     with ThreadPoolExecutor(AT_ONCE) as threads:

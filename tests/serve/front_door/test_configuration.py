@@ -15,7 +15,7 @@ import pytest
 
 from serve.front_door import ServedModel, render
 from serve.front_door.configuration import ERRORS
-from tests.serve.client import Answer, kserve, send, send_bytes
+from tests.serve.client import Response, kserve, send, send_bytes
 from tests.serve.front_door.conftest import Run, front_door, tenant_maps
 from tests.serve.processes import await_true
 
@@ -38,7 +38,7 @@ def test_haproxys_own_errors_are_json(tmp_path: Path) -> None:
     assert found == {status: {"error": message} for status, message in ERRORS.items()}
 
 
-def refusal(answer: Answer) -> tuple[int, str]:
+def refusal(answer: Response) -> tuple[int, str]:
     return answer.status, answer.error()
 
 

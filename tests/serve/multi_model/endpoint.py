@@ -14,7 +14,7 @@ from urllib.parse import quote
 import psutil
 from tritonclient.grpc import InferenceServerClient
 
-from tests.serve.client import Answer, send, text_request
+from tests.serve.client import Response, send, text_request
 from tests.serving import RunningServe
 
 __all__ = ["Endpoint", "await_true"]
@@ -37,20 +37,20 @@ class Endpoint:
     serve: RunningServe
     models_dir: Path
 
-    def call(self, method: str, path: str, body: bytes | None = None, seconds: float = SECONDS) -> Answer:
+    def call(self, method: str, path: str, body: bytes | None = None, seconds: float = SECONDS) -> Response:
         return send(self.serve.port, method, path, body, JSON, seconds)
 
-    def load(self, name: str, archive: Path | str, seconds: float = SECONDS) -> Answer:
+    def load(self, name: str, archive: Path | str, seconds: float = SECONDS) -> Response:
         body = json.dumps({"model_name": name, "url": str(archive)}).encode()
         return self.call("POST", "/models", body, seconds)
 
-    def unload(self, name: str, seconds: float = SECONDS) -> Answer:
+    def unload(self, name: str, seconds: float = SECONDS) -> Response:
         return self.call("DELETE", f"/models/{quote(name, safe='')}", seconds=seconds)
 
-    def get(self, name: str) -> Answer:
+    def get(self, name: str) -> Response:
         return self.call("GET", f"/models/{quote(name, safe='')}")
 
-    def invoke(self, name: str, text: str = "hello", **parameters: object) -> Answer:
+    def invoke(self, name: str, text: str = "hello", **parameters: object) -> Response:
         return self.call("POST", f"/models/{quote(name, safe='')}/invoke", text_request(text, **parameters))
 
     def said(self, name: str, text: str = "hello") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.archives import Model, ensemble, word, write_archive
 from tests.serve.multi_model.conftest import WriteArchive, running_endpoint
 from tests.serve.multi_model.endpoint import Endpoint
@@ -28,7 +28,7 @@ NOT_OUT_OF_MEMORY = {
 }
 
 
-def assert_refused(answer: Answer, *words: str) -> None:
+def assert_refused(answer: Response, *words: str) -> None:
     assert answer.status == 507, answer
     for each in words:
         assert each in answer.error()

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.archives import Gate, ensemble, word
 from tests.serve.multi_model.conftest import WriteArchive
 from tests.serve.multi_model.endpoint import Endpoint, await_true
@@ -168,7 +168,7 @@ def test_many_tenants_load_at_once(gateway: Endpoint, archive: WriteArchive, thr
     assert {answer.status for answer in threads.map(gateway.unload, names)} == {200}
 
 
-def assert_waits(endpoint: Endpoint, *calls: Future[Answer] | Future[str]) -> None:
+def assert_waits(endpoint: Endpoint, *calls: Future[Response] | Future[str]) -> None:
     """Assert that calls are still waiting although later ones have been answered."""
     for _ in range(10):
         assert endpoint.serve.ping() == 200

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.archives import Model, ensemble, word, write_archive
 from tests.serve.multi_model.endpoint import Endpoint, await_true
 
@@ -161,7 +161,7 @@ class Client:
         for name, history in self._histories.items():
             history.add(Operation("get", 200 if name in names else 404, began, ended))
 
-    def _note(self, name: str, kind: str, call: Callable[[], Answer]) -> Answer:
+    def _note(self, name: str, kind: str, call: Callable[[], Response]) -> Response:
         began = time.monotonic()
         answer = call()
         self._histories[name].add(Operation(kind, answer.status, began, time.monotonic()))

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.serve.client import Answer
+from tests.serve.client import Response
 from tests.serve.multi_model.archives import Gate, Model, ensemble, word, write_archive
 from tests.serve.multi_model.conftest import running_endpoint
 from tests.serve.multi_model.endpoint import Endpoint, await_true
@@ -217,7 +217,7 @@ def invoking(endpoint: Endpoint, name: str) -> Iterator[Counter[int]]:
 
     def invoke() -> None:
         while not end.is_set():
-            answer: Answer = endpoint.invoke(name)
+            answer: Response = endpoint.invoke(name)
             statuses[answer.status] += 1
 
     with ThreadPoolExecutor(1) as threads:

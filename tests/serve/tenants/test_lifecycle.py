@@ -37,7 +37,7 @@ from serve.triton.client import TritonClient, open_session
 from serve.triton.configurations import Configurations
 from serve.triton.control import ControlError, TritonControl, open_control
 from serve.triton.processes import ModelProcesses
-from tests.serve.client import Answer, send, text_request
+from tests.serve.client import Response, send, text_request
 from tests.serve.multi_model.archives import Gate, Model, ensemble, word, write_archive
 from tests.serve.multi_model.endpoint import await_true
 from tests.triton import RunningTritonServer, running_tritonserver
@@ -81,7 +81,7 @@ class Place:
     def archive(self, name: str, models: Model | dict[str, Model]) -> str:
         return str(write_archive(self.directory / "models" / name, models))
 
-    def invoke(self, model: str) -> Answer:
+    def invoke(self, model: str) -> Response:
         port = int(self.server.http.rpartition(":")[2])
         return send(port, "POST", f"/v2/models/{model}/infer", text_request())
 
@@ -221,7 +221,7 @@ def test_an_unload_that_fails(place: Place, gate: Gate, threads: ThreadPoolExecu
         async with place.tenants() as tenants:
             url = place.archive(name, models)
             await tenants.load(name, url)
-            answer: Future[Answer] = threads.submit(place.invoke, name)
+            answer: Future[Response] = threads.submit(place.invoke, name)
             await asyncio.to_thread(gate.await_started)
             with pytest.raises(ControlError, match="still unloading"):
                 await tenants.unload(name, seconds=SOON)
@@ -247,7 +247,7 @@ def test_a_process_that_dies_during_the_unload(place: Place, gate: Gate, threads
         async with place.tenants(broken_seconds=SOON) as tenants:
             url = place.archive("dying", models)
             await tenants.load("dying", url)
-            answer: Future[Answer] = threads.submit(place.invoke, "dying")
+            answer: Future[Response] = threads.submit(place.invoke, "dying")
             await asyncio.to_thread(gate.await_started)
             unload = asyncio.create_task(tenants.unload("dying"))
             await asyncio.to_thread(await_true, lambda: tenants.get("dying") is None, "the unload has begun")

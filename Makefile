@@ -90,7 +90,7 @@ image: models ## build the container image (IMAGE=, BASE_IMAGE=)
 	@$(BIN)/byoc build --tag $(IMAGE) $(if $(BASE_IMAGE),--base $(BASE_IMAGE),--cpu)
 
 image-run: ## serve its sample models, or MODEL=directory|model.tar.gz, from the image on port 8080 (PORT=)
-	@docker/run $(IMAGE) $(MODEL)
+	@$(BIN)/python -m byoc.container $(IMAGE) $(MODEL)
 
 image-test: models ## build the image and test it with a real engine
 	@$(BIN)/pytest -m docker tests/docker

@@ -151,7 +151,7 @@ def check(url: str, payload: Payload) -> None:
         InvocationError: the status was not 200.
         LoadError: it returned something else.
     """
-    body = send("POST", payload.request(url))
+    body = send("POST", payload.request(url)).body
     if payload.content_type.startswith(sagemaker.BINARY_JSON_PREFIX):
         same = body.endswith(image_values().tobytes())
     else:

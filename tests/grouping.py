@@ -28,6 +28,7 @@ STARTERS = {
     "reserved_environment",
     "reserved_ports",
     "running_container",
+    "running_endpoint",
     "running_serve",
     "running_tritonserver",
     "start_container",

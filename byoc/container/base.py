@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from types import TracebackType
 from typing import TypeVar
@@ -74,14 +75,12 @@ class EndpointContainer(ABC):
     def ping(self, seconds: float = 5.0) -> int | None:
         """Return the status of `/ping`, or None if there is no response within `seconds`."""
         address = urlsplit(self.url)
-        connection = HTTPConnection(str(address.hostname), address.port, timeout=seconds)
-        try:
-            connection.request("GET", sagemaker.PING)
-            return connection.getresponse().status
-        except (OSError, HTTPException):
-            return None
-        finally:
-            connection.close()
+        with closing(HTTPConnection(str(address.hostname), address.port, timeout=seconds)) as connection:
+            try:
+                connection.request("GET", sagemaker.PING)
+                return connection.getresponse().status
+            except (OSError, HTTPException):
+                return None
 
     def await_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until `/ping` returns 200.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ MODEL_DIR = str(sagemaker.OPT_ML / sagemaker.MODEL_SUBDIRECTORY)
 # On every container that we start; its value is the id of the process that did. `docker ps --filter label=…` finds what
 # a process that was killed has left.
 LABEL = "triton-byoc.started-by"
+
+KILLED = 128 + signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -98,25 +101,33 @@ class DockerContainer(EndpointContainer):
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Stop it as SageMaker does, by SIGTERM, if it still runs; return its exit status.
 
+        An exception while it stops, such as a second Ctrl-C, kills it.
+
         Raises:
             ContainerError: it did not end within `seconds`, and was killed.
         """
-        with _explained(f"{self.name} can't be stopped"):
-            self.container.stop(timeout=round(seconds))
+        if (status := self.exit_status()) is not None:
+            return status
+        with _explained(f"{self.name} cannot be stopped"):
+            try:
+                self.container.stop(timeout=round(seconds))
+            except BaseException:
+                self.container.kill()
+                raise
             status = self.exit_status()
-        if status == 137:
+        if status == KILLED:
             raise self.failure(f"{self.name} did not stop within {seconds:g} s and was killed")
         return status or 0
 
     def kill(self) -> None:
         """End it at once."""
-        with _explained(f"{self.name} can't be killed"):
+        with _explained(f"{self.name} cannot be killed"):
             self.container.kill()
             self.container.wait()
 
     def close(self) -> None:
         """Kill it if it still runs, and remove it."""
-        with _explained(f"{self.name} can't be removed"):
+        with _explained(f"{self.name} cannot be removed"):
             self.container.remove(force=True)
 
 
@@ -140,7 +151,7 @@ def start_container(client: DockerClient, image: str, options: DockerOptions) ->
     Raises:
         ContainerError: the image is not there, a variable has a bad value, the port is taken, or it ended at once.
     """
-    with _explained(f"{image} can't be started"):
+    with _explained(f"{image} cannot be started"):
         container = _create(client, image, options)
         try:
             container.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import quote, urlsplit
@@ -11,7 +12,15 @@ from byoc.errors import InvocationError
 from byoc.load.request import Request
 from serve import sagemaker
 
-__all__ = ["MultiModelClient", "send"]
+__all__ = ["MultiModelClient", "Response", "send"]
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response with status 200."""
+
+    content_type: str
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class MultiModelClient:
 
     def invoke(self, name: str, body: bytes, content_type: str = sagemaker.JSON) -> bytes:
         """Invoke a model and return the body of the response. Raises InvocationError."""
-        return send("POST", self.invocation(name, body, content_type))
+        return send("POST", self.invocation(name, body, content_type)).body
 
     def invocation(self, name: str, body: bytes, content_type: str = sagemaker.JSON) -> Request:
         """Return the request that invokes a model, for a load generator."""
@@ -45,27 +54,24 @@ class MultiModelClient:
         return f"{self.url}{sagemaker.MODELS}/{quote(name, safe='')}"
 
 
-def send(method: str, request: Request, seconds: float = sagemaker.MODEL_LOAD_SECONDS) -> bytes:
-    """Send one request and return the body of the response.
+def send(method: str, request: Request, seconds: float = sagemaker.MODEL_LOAD_SECONDS) -> Response:
+    """Send one request, never through a proxy, and return the response.
 
     Raises:
         InvocationError: the status was not 200, or there was no response within `seconds`.
     """
     address = urlsplit(request.url)
-    connection = HTTPConnection(str(address.hostname), address.port, timeout=seconds)
-    try:
-        connection.request(method, address.path, request.body, dict(request.headers))
-        response = connection.getresponse()
-        body = response.read()
-    except (OSError, HTTPException) as error:
-        raise InvocationError(f"{method} {request.url}: {type(error).__name__} {error}") from error
-    finally:
-        connection.close()
+    with closing(HTTPConnection(str(address.hostname), address.port, timeout=seconds)) as connection:
+        try:
+            connection.request(method, address.path, request.body, dict(request.headers))
+            response = connection.getresponse()
+            body = response.read()
+        except (OSError, HTTPException) as error:
+            raise InvocationError(f"{method} {request.url}: {type(error).__name__} {error}") from error
     if response.status != 200:
-        raise InvocationError(
-            f"{method} {request.url} returned {response.status}: {body[:500].decode(errors='replace')}"
-        )
-    return body
+        text = body[:500].decode(errors="replace")
+        raise InvocationError(f"{method} {request.url} returned {response.status}: {text}")
+    return Response(response.headers.get("Content-Type", ""), body)
 
 
 def _headers(name: str, content_type: str) -> dict[str, str]:

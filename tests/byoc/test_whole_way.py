@@ -18,11 +18,11 @@ from docker import DockerClient
 
 from byoc.aws import Aws
 from byoc.aws.ecr import Login
+from byoc.container.docker import DockerOptions, running_container
 from tests.byoc.conftest import ACCOUNT, REGION, REPOSITORY, Byoc, deploy, snapshot, write_endpoint
 from tests.byoc.real_models import npy, write_real_model
 from tests.byoc.runtime_shim import Runner, hosting
 from tests.docker.conftest import client, cpu_base
-from tests.docker.container import running
 from tests.docker.registries import HTPASSWD, docker_registry, ecr
 from tests.triton import ROOT
 
@@ -58,8 +58,8 @@ def in_docker(client: DockerClient, image: str) -> Runner:
     @contextmanager
     def start(directory: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         directory.mkdir(exist_ok=True)
-        volumes = {str(directory): {"bind": "/opt/ml", "mode": "ro"}}
-        with running(client, image, environment, volumes=volumes) as served:
+        options = DockerOptions(environment, mounts={"/opt/ml": directory})
+        with running_container(client, image, options) as served:
             yield served.url, "/opt/ml"
 
     return start

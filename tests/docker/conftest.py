@@ -10,10 +10,10 @@ import pytest
 from docker import DockerClient
 
 from byoc import __main__
+from byoc.container.docker import DockerContainer, DockerOptions, running_container
 from byoc.errors import ImageError
 from byoc.image import builder, engine
 from byoc.image.built_image import BuiltImage
-from tests.docker.container import Served, running
 from tests.triton import ROOT
 
 
@@ -59,10 +59,10 @@ def photograph() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def classifier(client: DockerClient, built: BuiltImage) -> Iterator[Served]:
+def classifier(client: DockerClient, built: BuiltImage) -> Iterator[DockerContainer]:
     """A container that serves the image's sample models, for tests that don't change it."""
-    with running(client, built.tag, SAMPLE) as served:
-        yield served
+    with running_container(client, built.tag, DockerOptions(SAMPLE)) as container:
+        yield container
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +17,11 @@ from docker import DockerClient
 from docker.models.containers import Container
 from tritonclient.http import InferenceServerClient, InferInput
 
+from byoc.container.docker import MODEL_DIR, DockerContainer, DockerOptions, running_container
 from byoc.image import builder
 from byoc.image.built_image import SIZE_LIMIT, BuiltImage
 from tests.docker.conftest import SAMPLE
-from tests.docker.container import RAW, ContainerError, Ended, Served, run_to_end, running
+from tests.docker.container import RAW, Ended, invoke, output_in, run_in, run_to_end
 from tests.serve.processes import await_true
 from tests.triton import ROOT
 
@@ -65,60 +65,60 @@ def first_label(answer: requests.Response) -> str:
     return str(labels[0, 0].decode())
 
 
-def test_kserve_json(classifier: Served, photograph: bytes) -> None:
+def test_kserve_json(classifier: DockerContainer, photograph: bytes) -> None:
     data = [base64.b64encode(photograph).decode()]
     body = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1, 1], "data": data}]})
-    assert first_label(classifier.invoke(body.encode(), "application/json")) == CAT
+    assert first_label(invoke(classifier, body.encode(), "application/json")) == CAT
 
 
-def test_kserve_binary_json(classifier: Served, photograph: bytes) -> None:
+def test_kserve_binary_json(classifier: DockerContainer, photograph: bytes) -> None:
     tensor = InferInput("image", [1, 1], "BYTES")
     tensor.set_data_from_numpy(np.array([[photograph]], np.object_))
     body, length = InferenceServerClient.generate_request_body([tensor])
     content_type = f"application/vnd.sagemaker-triton.binary+json;json-header-size={length}"
-    assert first_label(classifier.invoke(body, content_type)) == CAT
+    assert first_label(invoke(classifier, body, content_type)) == CAT
 
 
-def test_kserve_raw(classifier: Served, photograph: bytes) -> None:
-    assert first_label(classifier.invoke(photograph, RAW)) == CAT
+def test_kserve_raw(classifier: DockerContainer, photograph: bytes) -> None:
+    assert first_label(invoke(classifier, photograph, RAW)) == CAT
 
 
-def test_serve_is_process_1(classifier: Served) -> None:
-    assert "/serve" in classifier.run("cat", "/proc/1/cmdline")
+def test_serve_is_process_1(classifier: DockerContainer) -> None:
+    assert "/serve" in output_in(classifier, "cat", "/proc/1/cmdline")
 
 
-def test_orphans_are_reaped(classifier: Served) -> None:
+def test_orphans_are_reaped(classifier: DockerContainer) -> None:
     """1. A program ends and leaves a process of its own behind. 2. That is now a child of `serve`. 3. It ends: it does
     not stay as a zombie.
     """
-    orphan = classifier.run("sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!").strip()
-    assert re.search(r"\) S 1 ", classifier.run("cat", f"/proc/{orphan}/stat"))
-    classifier.run("sh", "-c", f"kill {orphan}")
+    orphan = output_in(classifier, "sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $!").strip()
+    assert re.search(r"\) S 1 ", output_in(classifier, "cat", f"/proc/{orphan}/stat"))
+    output_in(classifier, "sh", "-c", f"kill {orphan}")
     await_true(
-        lambda: classifier.run("sh", "-c", f"cat /proc/{orphan}/stat 2>/dev/null || true") == "", "it was reaped"
+        lambda: output_in(classifier, "sh", "-c", f"cat /proc/{orphan}/stat 2>/dev/null || true") == "", "it was reaped"
     )
 
 
-def test_log_is_quiet_about_pings(classifier: Served) -> None:
-    before = classifier.log()
+def test_log_is_quiet_about_pings(classifier: DockerContainer) -> None:
+    before = classifier.output()
     for _ in range(5):
         assert classifier.ping() == 200
-    assert classifier.log() == before
+    assert classifier.output() == before
 
 
-def test_health_check(classifier: Served) -> None:
-    assert classifier.run("/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py").startswith("200")
-    with pytest.raises(ContainerError, match="status 1: 0 port 9: "):
-        classifier.run(
-            "env", "SAGEMAKER_BIND_TO_PORT=9", "/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py"
-        )
+def test_health_check(classifier: DockerContainer) -> None:
+    assert output_in(classifier, "/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py").startswith("200")
+    ended = run_in(
+        classifier, "env", "SAGEMAKER_BIND_TO_PORT=9", "/opt/serve/bin/python", "-I", "/opt/serve/bin/healthcheck.py"
+    )
+    assert (ended.status, ended.output.startswith("0 port 9: ")) == (1, True)
 
 
-def test_models_run_with_the_python_of_the_base_image(classifier: Served) -> None:
+def test_models_run_with_the_python_of_the_base_image(classifier: DockerContainer) -> None:
     """Models run with the base's Python and `serve` with its own; each has a different NumPy."""
-    of_models = classifier.run("python3", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)")
-    of_serve = classifier.run(
-        "/opt/serve/bin/python", "-I", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)"
+    of_models = output_in(classifier, "python3", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)")
+    of_serve = output_in(
+        classifier, "/opt/serve/bin/python", "-I", "-c", "import numpy, sys; print(sys.prefix, numpy.__file__)"
     )
     assert of_models.startswith("/usr ")
     assert of_serve.startswith("/opt/serve ")
@@ -126,7 +126,7 @@ def test_models_run_with_the_python_of_the_base_image(classifier: Served) -> Non
 
 
 def test_image_without_a_command_serves(client: DockerClient, built: BuiltImage) -> None:
-    with running(client, built.tag, SAMPLE, command=()) as served:
+    with running_container(client, built.tag, DockerOptions(SAMPLE, command=())) as served:
         assert served.ping() == 200
 
 
@@ -145,15 +145,10 @@ def test_no_model_is_told(client: DockerClient, built: BuiltImage) -> None:
 def test_ordinary_user_read_only_on_another_port(client: DockerClient, built: BuiltImage, photograph: bytes) -> None:
     """All at once: no root, no capability, no writable file system but /tmp, 64 MB of /dev/shm, port 8101."""
     environment = {**SAMPLE, "SAGEMAKER_BIND_TO_PORT": "8101", "SAGEMAKER_SAFE_PORT_RANGE": "21000-21999"}
-    confined: dict[str, Any] = {
-        "user": "1000:1000",
-        "read_only": True,
-        "tmpfs": {"/tmp": "mode=1777"},
-        "cap_drop": ["ALL"],
-    }
-    with running(client, built.tag, environment, port=8101, **confined) as served:
-        assert first_label(served.invoke(photograph)) == CAT
-        assert "1000" in served.run("id", "-u")
+    options = DockerOptions(environment, user="1000:1000", confined=True)
+    with running_container(client, built.tag, options) as served:
+        assert first_label(invoke(served, photograph)) == CAT
+        assert "1000" in output_in(served, "id", "-u")
 
 
 FOREIGN_PACKAGES = """
@@ -175,9 +170,9 @@ def test_base_image_with_a_pythonpath(client: DockerClient, cpu_base: str, photo
     (tmp_path / "Dockerfile").write_text(FOREIGN_PACKAGES.format(base=cpu_base))
     client.images.build(path=str(tmp_path), tag="triton-byoc:test-foreign-base", rm=True)
     foreign = builder.build(ROOT, "triton-byoc:test-foreign-base", "triton-byoc:test-foreign")
-    with running(client, foreign.tag, SAMPLE) as served:
-        assert served.run("printenv", "PYTHONPATH") == "/foreign\n"
-        assert first_label(served.invoke(photograph)) == CAT
+    with running_container(client, foreign.tag, DockerOptions(SAMPLE)) as served:
+        assert output_in(served, "printenv", "PYTHONPATH") == "/foreign\n"
+        assert first_label(invoke(served, photograph)) == CAT
 
 
 def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_base: str, tmp_path: Path) -> None:
@@ -189,8 +184,9 @@ def test_base_image_without_the_packages_of_models(client: DockerClient, cpu_bas
     assert bare.added_size - bare.models_size < SIZE_LIMIT
     numpy = "import numpy; print(numpy.__version__, numpy.__file__)"
     assert run_to_end(client, bare.tag, "python3", "-c", numpy) == run_to_end(client, cpu_base, "python3", "-c", numpy)
-    with running(client, bare.tag, {**SAMPLE, "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "text_tokenize"}) as served:
-        answer = served.invoke(HELLO_WORLD, "application/json")
+    options = DockerOptions({**SAMPLE, "SAGEMAKER_TRITON_DEFAULT_MODEL_NAME": "text_tokenize"})
+    with running_container(client, bare.tag, options) as served:
+        answer = invoke(served, HELLO_WORLD, "application/json")
         [ids] = [output["data"] for output in answer.json()["outputs"] if output["name"] == "input_ids"]
         assert ids == [101, 7592, 2088, 102]
 
@@ -200,8 +196,8 @@ def test_archive_from_outside(client: DockerClient, built: BuiltImage, archive: 
     with tarfile.open(archive) as tar:
         tar.extractall(directory, filter="data")
     assert "KIND_GPU" in (directory / "efficientnet_lite0" / "config.pbtxt").read_text()
-    with running(client, built.tag, {}, model=directory) as served:
-        answer = served.invoke(np.zeros((1, 3, 224, 224), np.float32).tobytes())
+    with running_container(client, built.tag, DockerOptions(mounts={MODEL_DIR: directory})) as served:
+        answer = invoke(served, np.zeros((1, 3, 224, 224), np.float32).tobytes())
         result = InferenceServerClient.parse_response_body(
             answer.content, header_length=int(answer.headers["Content-Type"].partition("size=")[2])
         )
@@ -215,29 +211,26 @@ def test_stop_loses_no_request(client: DockerClient, built: BuiltImage, tmp_path
     """1. Six requests, of 2 s each, for a model with two instances. 2. All are accepted, and some not answered:
     `docker stop`. 3. Every request is answered, and the container ends with status 0: it was not killed after 30 s.
     """
-    with (
-        running(client, built.tag, {}, model=slow_model(tmp_path / "model")) as served,
-        ThreadPoolExecutor(6) as pool,
-    ):
-        answers = [pool.submit(served.invoke, GO, "application/json") for _ in range(6)]
+    options = DockerOptions(mounts={MODEL_DIR: slow_model(tmp_path / "model")})
+    with running_container(client, built.tag, options) as served, ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(invoke, served, GO, "application/json") for _ in range(6)]
         await_true(lambda: accepted(served) == 6, "six requests were accepted")
         unanswered = sum(not answer.done() for answer in answers)
-        served.container.stop(timeout=30)
+        status = served.stop(30)
         statuses = [answer.result().status_code for answer in answers]
-        served.container.reload()
         assert unanswered > 0
-        assert statuses == [200] * 6, served.log()
-        assert served.container.attrs["State"]["ExitCode"] == 0, served.log()
+        assert statuses == [200] * 6, served.output()
+        assert status == 0, served.output()
 
 
-def accepted(served: Served) -> int:
+def accepted(served: DockerContainer) -> int:
     """How many requests HAProxy has passed on to tritonserver, answered or not."""
     metrics = requests.get(f"{served.url}/metrics", timeout=10).text
     [count] = re.findall(r'^haproxy_backend_sessions_total\{proxy="tritonserver"\} (\d+)', metrics, re.MULTILINE)
     return int(count)
 
 
-def test_becomes_healthy(classifier: Served) -> None:
+def test_becomes_healthy(classifier: DockerContainer) -> None:
     """The HEALTHCHECK of the image, as the engine runs it."""
     deadline = time.monotonic() + 60
     while (health := health_of(classifier.container)) == "starting" and time.monotonic() < deadline:

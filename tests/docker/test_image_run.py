@@ -1,9 +1,10 @@
-"""docker/run, which `make image-run` calls."""
+"""`python -m byoc.container`, which `make image-run` runs."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,12 +14,12 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from byoc.image.built_image import BuiltImage
-from tests.triton import ROOT, free_ports
+from tests.triton import free_ports
 
 # The first test that runs has the image built.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-SCRIPT = ROOT / "docker" / "run"
+PROGRAM = (sys.executable, "-m", "byoc.container")
 
 
 def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Path, tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Pat
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     environment = {**os.environ, "PORT": str(port), "TMPDIR": str(scratch)}
-    with subprocess.Popen([SCRIPT, built.tag, archive], env=environment, start_new_session=True) as process:
+    with subprocess.Popen([*PROGRAM, built.tag, archive], env=environment, start_new_session=True) as process:
         try:
             await_ping(f"http://127.0.0.1:{port}", process)
             [container] = publishing(client, port)
@@ -41,10 +42,10 @@ def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Pat
     assert list(scratch.iterdir()) == []
 
 
-def test_without_a_model(built: BuiltImage, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there(built: BuiltImage, tmp_path: Path) -> None:
     missing = tmp_path / "nothing.tar.gz"
-    done = subprocess.run([SCRIPT, built.tag, missing], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, f"docker/run: {missing}: no such directory or archive\n")
+    done = subprocess.run([*PROGRAM, built.tag, missing], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"byoc.container: {missing}: no such directory or archive\n")
 
 
 def await_ping(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -54,7 +55,7 @@ def await_ping(url: str, process: subprocess.Popen[bytes]) -> None:
             if requests.get(f"{url}/ping", timeout=2).status_code == 200:
                 return
         except requests.ConnectionError:
-            assert process.poll() is None, "docker/run has ended"
+            assert process.poll() is None, "it has ended"
         assert time.monotonic() < deadline, "/ping was not 200 within 60 s"
         time.sleep(0.1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,9 @@ def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Pat
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     environment = {**os.environ, "PORT": str(port), "TMPDIR": str(scratch)}
-    with subprocess.Popen([*PROGRAM, built.tag, archive], env=environment, start_new_session=True) as process:
+    with subprocess.Popen(
+        [*PROGRAM, built.tag, archive], env=environment, start_new_session=True, preexec_fn=heed_ctrl_c
+    ) as process:
         try:
             await_ping(f"http://127.0.0.1:{port}", process)
             [container] = publishing(client, port)
@@ -36,7 +39,7 @@ def test_serves_an_archive(client: DockerClient, built: BuiltImage, archive: Pat
             assert host["ShmSize"] == 64 * 1024 * 1024
             assert host["Binds"][0].endswith(":/opt/ml/model:ro")
         finally:
-            os.killpg(process.pid, 2)
+            os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 0
     assert publishing(client, port) == []
     assert list(scratch.iterdir()) == []
@@ -46,6 +49,11 @@ def test_a_model_that_is_not_there(built: BuiltImage, tmp_path: Path) -> None:
     missing = tmp_path / "nothing.tar.gz"
     done = subprocess.run([*PROGRAM, built.tag, missing], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, f"byoc.container: {missing}: no such directory or archive\n")
+
+
+def heed_ctrl_c() -> None:
+    """As in a terminal. What a script has started in the background ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def await_ping(url: str, process: subprocess.Popen[bytes]) -> None:

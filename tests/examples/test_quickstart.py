@@ -95,6 +95,7 @@ def await_output(log: Path, pattern: str, process: subprocess.Popen[bytes]) -> N
 def test_once_prints_labels_wire_format_and_duration(ports: range) -> None:
     done = quick_start(ports, "--once")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
     answer = done.stdout.partition("\nchelsea.jpg:\n")[2].splitlines()
     assert re.fullmatch(r" +[0-9.]+%  Egyptian cat", answer[0]), done.stdout
     assert all(re.fullmatch(r" +[0-9.]+%  [\w ,]+", line) for line in answer[:5]), answer

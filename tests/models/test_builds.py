@@ -23,7 +23,7 @@ def test_a_build_elsewhere_gives_the_same_files(tmp_path: Path, name: str) -> No
     built = shutil.ignore_patterns("1", "labels.txt", "tokenizer.json", "__pycache__")
     shutil.copytree(REPOSITORY / name, target, ignore=built)
     done = subprocess.run([sys.executable, target / "build.py"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+    assert (done.returncode, done.stderr) == (0, "")  # no warnings either
     assert name in done.stdout
     assert contents(target) == contents(REPOSITORY / name)
 

@@ -13,7 +13,7 @@ from docker import DockerClient
 from byoc.container.docker import LABEL, MODEL_DIR, DockerOptions, running_container, start_container
 from byoc.container.ports import reserved_ports
 from byoc.errors import ContainerError
-from byoc.image.builder import BuiltImage
+from byoc.image.built_image import BuiltImage
 from tests.docker.container import output_in
 
 # The first test that runs has the image built.

@@ -21,7 +21,7 @@ from docker import DockerClient
 
 from byoc.container.docker import MODEL_DIR, DockerContainer, DockerOptions, start_container
 from byoc.container.model import model_directory
-from byoc.errors import ByocError
+from byoc.errors import ByocError, ConfigurationError
 from byoc.image.engine import connected
 from serve import sagemaker
 
@@ -47,14 +47,27 @@ def main() -> None:
 
 @contextmanager
 def options(model: Path | None, caller: Mapping[str, str]) -> Iterator[DockerOptions]:
-    """Yield how to run the container; an archive is unpacked until the block ends. Raises ArchiveError."""
+    """Yield how to run the container; an archive is unpacked until the block ends.
+
+    Raises:
+        ArchiveError: there is no such model.
+        ConfigurationError: PORT is not a port.
+    """
     environment = {name: value for name, value in caller.items() if name.startswith("SAGEMAKER_")}
-    port = int(caller.get("PORT") or sagemaker.PORT)
+    port = published_port(caller)
     if model is None:
         yield DockerOptions({**SAMPLE, **environment}, port=port)
         return
     with model_directory(model) as directory:
         yield DockerOptions(environment, {MODEL_DIR: directory}, port=port)
+
+
+def published_port(caller: Mapping[str, str]) -> int:
+    """Return the port on this machine. Raises ConfigurationError if PORT is not a port."""
+    text = caller.get("PORT") or str(sagemaker.PORT)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ConfigurationError(f"PORT={text!r}: expected a whole number from 1 to 65535")
+    return int(text)
 
 
 def has_gpus(client: DockerClient) -> bool:

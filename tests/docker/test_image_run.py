@@ -51,6 +51,15 @@ def test_a_model_that_is_not_there(built: BuiltImage, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, f"byoc.container: {missing}: no such directory or archive\n")
 
 
+def test_a_bad_port(built: BuiltImage) -> None:
+    command = [*PROGRAM, built.tag]
+    done = subprocess.run(command, env={**os.environ, "PORT": "0"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "byoc.container: PORT='0': expected a whole number from 1 to 65535\n",
+    )
+
+
 def heed_ctrl_c() -> None:
     """As in a terminal. What a script has started in the background ignores Ctrl-C, and hands that on."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

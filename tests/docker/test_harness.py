@@ -15,6 +15,7 @@ from byoc.container.ports import reserved_ports
 from byoc.errors import ContainerError
 from byoc.image.built_image import BuiltImage
 from tests.docker.container import output_in
+from tests.serve.processes import await_true
 
 # The first test that runs has the image built.
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -75,9 +76,10 @@ def test_it_has_what_sagemaker_gives(client: DockerClient, built: BuiltImage, tm
 def test_its_exit_status(client: DockerClient, built: BuiltImage) -> None:
     options = DockerOptions(command=("bash", "-c", "echo ready; trap 'exit 7' TERM; sleep 300 & wait"))
     with start_container(client, built.tag, options) as container:
-        assert next(container.follow()) == b"ready\n"
+        await_true(lambda: container.output() == "ready\n", "it handles SIGTERM")
         assert container.exit_status() is None
         assert container.stop(10) == 7
+        assert b"".join(container.follow()) == b"ready\n"
         assert (container.exit_status(), container.stop()) == (7, 7)
         assert container.output() == "ready\n"
 

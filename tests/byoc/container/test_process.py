@@ -63,7 +63,7 @@ def test_one_that_ends_is_not_awaited(tmp_path: Path) -> None:
     with pytest.raises(ContainerError) as raised:
         running_serve(tmp_path).__enter__()
     assert re.match(r"serve on port \d+ ended with status 2; last output:\nserve: ", str(raised.value))
-    assert f"{tmp_path / 'model'} does not exist" in str(raised.value)
+    assert f"{tmp_path / 'model'} can't be served: it does not exist" in str(raised.value)
 
 
 def test_not_ready_in_time(tmp_path: Path) -> None:

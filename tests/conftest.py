@@ -18,9 +18,12 @@ def cat() -> bytes:
     return (ROOT / "examples" / "photographs" / "chelsea.jpg").read_bytes()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server, group what shares one, and let the longest start first (tests/grouping.py)."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Mark what needs a server, group what shares one, and let the longest start first (tests/grouping.py).
+
+    A wrapper, as pytest-xdist reads the groups before any other hook.
+    """
     tests = [item for item in items if isinstance(item, pytest.Function)]
     for test in tests:
         if group := group_of(test):
@@ -29,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             test.add_marker("server")
     tests.sort(key=length_of)
     items[:] = tests
+    yield
 
 
 @pytest.hookimpl(wrapper=True)

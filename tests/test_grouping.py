@@ -64,17 +64,36 @@ def pytest_collection_modifyitems(items):
 """
 
 
+SHARED = """
+import pytest
+
+@pytest.fixture(scope="module")
+def shared():
+    pass
+
+@pytest.mark.parametrize("number", range(4))
+def test_shared(shared, number):
+    pass
+"""
+
+
+def run_pytest(directory: Path, *arguments: str) -> list[str]:
+    """Run pytest as `make test` does on the tests of a directory; return the lines that it prints."""
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
+    done = subprocess.run(
+        [*command, *arguments, str(directory)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
 @pytest.fixture
 def report(tmp_path: Path) -> dict[str, str]:
     """What is found out about each test of `FILE`: whether it needs a server, and its group."""
     (tmp_path / "test_made_up.py").write_text(FILE)
     (tmp_path / "conftest.py").write_text(REPORT)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "--collect-only"]
-    done = subprocess.run(
-        [*command, "-q", f"--rootdir={ROOT}", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = [line for line in done.stdout.splitlines() if line.startswith("test_") and "::" not in line]
+    printed = run_pytest(tmp_path, "--collect-only", "-q")
+    lines = [line for line in printed if line.startswith("test_") and "::" not in line]
     return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
 
 
@@ -89,3 +108,10 @@ def test_made_up(report: dict[str, str]) -> None:
         "test_chosen[gateway]": "server . gateway",
         "test_chosen[app]": "server . app",
     }
+
+
+def test_a_group_runs_in_one_worker(tmp_path: Path) -> None:
+    (tmp_path / "test_made_up.py").write_text(SHARED)
+    lines = run_pytest(tmp_path, "-v", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+    workers = [line.split("]")[0] for line in lines if " PASSED " in line]
+    assert (len(workers), len(set(workers))) == (4, 1)

@@ -114,7 +114,9 @@ class Tenants:
         """
         async with self.exclusive.tenant(name, seconds) as deadline:
             tenant = self.registry.get(name)
-            if only not in (None, tenant) or (tenant is None and not self.unloader.is_unfinished(name)):
+            # Identity: a tenant that was brought back after a restart is equal to the one that was recorded.
+            is_another = only is not None and only is not tenant
+            if is_another or (tenant is None and not self.unloader.is_unfinished(name)):
                 raise NotLoadedError(f"{name!r} is not loaded")
             started = time.monotonic()
             force = tenant is None or await self.condition.is_broken(tenant)

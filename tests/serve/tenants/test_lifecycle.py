@@ -264,3 +264,18 @@ def test_a_process_that_dies_during_the_unload(place: Place, gate: Gate, threads
             await tenants.unload("dying")
 
     asyncio.run(scenario())
+
+
+def test_a_tenant_that_was_brought_back_is_another_load(place: Place) -> None:
+    """An unload of a tenant that has lost a process waits for the recovery, after which the tenant is whole again."""
+
+    async def check() -> None:
+        async with place.tenants() as before:
+            await before.load("word", place.archive("word", word("hello")))
+            old = before.get("word")
+            async with place.tenants() as after:
+                with pytest.raises(NotLoadedError):
+                    await after.unload("word", only=old)
+                await after.unload("word")
+
+    asyncio.run(check())

@@ -24,7 +24,7 @@ def test_a_recovery_that_fails(tmp_path: Path, haproxy: bool) -> None:
 
         record.write_text(content[:10])
         app.send_signal(signal.SIGHUP)
-        await_true(lambda: "app ended with status 1" in endpoint.serve.output(), "the app ends")
+        await_true(lambda: "app exited with status 1" in endpoint.serve.output(), "the app ends")
         assert not app.is_running()
         record.write_text(content)
 

@@ -1,4 +1,4 @@
-"""The archives of tenants, extracted as SageMaker extracts them."""
+"""Tenants' archives, extracted as SageMaker extracts them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_classifier(models_dir: Path, name: str, *, with_shared: bool) -> None:
     """Write an archive with the image classifier.
 
     Args:
-        with_shared: with its own pre- and post-processing; otherwise the image's shared models do that.
+        with_shared: with its own pre- and post-processing instead of the image's shared models.
     """
     for model in (*OWN, *(SHARED if with_shared else ())):
         _copy(CLASSIFIER / model, models_dir / name / "model" / model)

@@ -1,8 +1,8 @@
-"""What the front door costs: the gateway against Triton's own SageMaker port (`native`), in one run.
+"""Measure what the front door costs: the gateway against Triton's own SageMaker port (`native`), in one run.
 
 Both serve the same model, which returns its input. They are loaded in turns, in short rounds, and each round of one
 is compared with the round of the other next to it: what else happens on the machine then hits both alike.
-The last line that is printed is JSON.
+The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from byoc.load.request import Request
 from serve import sagemaker
 
 REPOSITORY = Path(__file__).with_name("model_repository")
-IMAGE_VALUES = 3 * 224 * 224  # of 4 bytes: 602,112 bytes
+IMAGE_VALUES = 3 * 224 * 224  # 4 bytes each: 602,112 bytes
 WARM_UP_SECONDS = 1
 
 
@@ -44,7 +44,7 @@ class Pair:
 
     @property
     def throughput_ratio(self) -> float:
-        """Answers a second of the gateway for each one of the native front end."""
+        """Responses a second of the gateway, divided by those of the native front end."""
         return self.gateway.per_second / self.native.per_second
 
     @property
@@ -83,7 +83,7 @@ class FrontEnds:
 
 
 def main() -> None:
-    """Measure, print, and end with status 1 when a request was not answered with success."""
+    """Measure, print, and exit with status 1 if a request failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9, help="rounds of each workload (default: %(default)s)")
     parser.add_argument("--seconds", type=int, default=2, help="seconds of each half of a round (default: %(default)s)")
@@ -133,7 +133,7 @@ def image_values() -> NDArray[np.float32]:
 
 
 def measure(workload: Workload, urls: FrontEnds, rounds: int, seconds: int) -> list[Pair]:
-    """Load both front ends in turns, and print each round."""
+    """Load the front ends in turn, and print each round."""
     print(f"\n{workload.name}, {workload.connections} connection(s): gateway / native", flush=True)
     for url in (urls.gateway, urls.native):
         check(url, workload.payload)
@@ -161,7 +161,7 @@ def check(url: str, payload: Payload) -> None:
 
 
 def _round(number: int, workload: Workload, urls: FrontEnds, seconds: int) -> Pair:
-    """Load both for a while; who comes first alternates."""
+    """Load both for a while; they take turns in coming first."""
     if number % 2 == 0:
         gateway, native = _load(urls.gateway, workload, seconds), _load(urls.native, workload, seconds)
     else:
@@ -176,7 +176,7 @@ def _load(url: str, workload: Workload, seconds: int) -> Throughput:
 
 
 def describe(pair: Pair) -> str:
-    """Return one round as a line."""
+    """Return one round as a line of text."""
     gateway, native = pair.gateway, pair.native
     return (
         f"  {gateway.per_second:8,.0f} / {native.per_second:8,.0f} a second = {pair.throughput_ratio:.3f}"
@@ -190,11 +190,11 @@ def report_machine() -> None:
     processors, load = os.cpu_count() or 1, os.getloadavg()[0]
     print(f"{processors} processors, load average of the last minute {load:.1f} before the first round")
     if load > processors:
-        print("this machine is busy with other work: the rounds will differ widely, take more of them (--rounds)")
+        print("this machine is busy: the rounds will differ widely. Run more of them (--rounds).")
 
 
 def summary(small: list[Pair], large: list[Pair], alone: list[Pair]) -> dict[str, float]:
-    """Return the medians over rounds."""
+    """Return the median over the rounds of each figure."""
     return {
         "small_json_throughput_ratio": round(statistics.median(pair.throughput_ratio for pair in small), 3),
         "tensor_600kb_throughput_ratio": round(statistics.median(pair.throughput_ratio for pair in large), 3),

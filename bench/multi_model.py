@@ -1,11 +1,11 @@
-"""What loading and unloading tenants costs: the gateway against Triton's own SageMaker port (`native`), in one run.
+"""Measure what loading and unloading tenants costs: the gateway against Triton's SageMaker port (`native`), in one run.
 
-- How long a warm tenant takes to answer at a steady rate, alone and while others are loaded and unloaded over and over.
-- How long it takes to load eight tenants, and from a load to the first answer.
-- What twenty image classifiers take of memory: with pre- and post-processing of their own, as the native front end
-  needs it, and with that of the image, which the gateway's tenants share.
+- The latency of a warm tenant at a steady rate, alone and while others are loaded and unloaded over and over.
+- The time to load eight tenants, and from a load request to the first response.
+- The memory of twenty image classifiers: with pre- and post-processing of their own, as the native front end needs,
+  and with that of the image, which the gateway's tenants share.
 
-The last line that is printed is JSON.
+The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHURNING = ("churn-1", "churn-2", "churn-3")
 TOGETHER = 8
 TENANTS = 20
 LOAD_ROUNDS = 2
-FIRST_ANSWERS = 3
+FIRST_RESPONSES = 3
 MIB = 1024 * 1024
 
 
@@ -49,7 +49,7 @@ class Warm:
 
 
 def main() -> None:
-    """Measure, print, and end with status 1 when a request was not answered with success."""
+    """Measure, print, and exit with status 1 if a request failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4, help="rounds of steady load (default: %(default)s)")
     parser.add_argument(
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def result(warm: dict[str, Warm], loads: dict[str, float], memory: dict[str, float]) -> dict[str, float]:
-    """Return the ratios that the endpoint is judged by."""
+    """Return the ratios that the benchmark is about."""
     gateway, native = (percentiles(warm[name].churning).p999 for name in FRONT_ENDS)
     return {
         "warm_p999_churn_over_steady": round(gateway / percentiles(warm["gateway"].alone).p999, 2),
@@ -81,7 +81,7 @@ def result(warm: dict[str, Warm], loads: dict[str, float], memory: dict[str, flo
 
 
 def measure_warm(rounds: int, seconds: float, rate: float) -> dict[str, Warm]:
-    """Measure a warm tenant behind both front ends, in turns."""
+    """Measure a warm tenant behind each front end in turn."""
     print(f"\nA warm tenant at {rate:g} requests a second, alone and while {len(CHURNING)} others come and go")
     warm = {name: Warm() for name in FRONT_ENDS}
     with (
@@ -113,7 +113,7 @@ def _warm_round(endpoint: Endpoint, client: ProcessPoolExecutor, warm: Warm, sec
 
 @contextmanager
 def churning(endpoint: Endpoint) -> Iterator[list[float]]:
-    """Load, invoke and unload tenants over and over, each on a thread of its own; yields the seconds of each load."""
+    """Load, invoke and unload tenants over and over, each in its own thread; yields the seconds of each load."""
     stop = threading.Event()
     loads: list[float] = []
 
@@ -134,7 +134,7 @@ def churning(endpoint: Endpoint) -> Iterator[list[float]]:
 
 
 def measure_loads(rounds: int) -> dict[str, float]:
-    """Measure the seconds until eight tenants are loaded, and until one that was not loaded answers. Medians."""
+    """Measure the seconds to load eight tenants, and from a load request to the first response. Medians."""
     ways: dict[str, tuple[str, Callable[[Endpoint, Sequence[str]], None]]] = {
         "gateway, at once": ("gateway", load_at_once),
         "native, at once": ("native", load_at_once),
@@ -146,12 +146,12 @@ def measure_loads(rounds: int) -> dict[str, float]:
         for way, (front_end, load) in ways.items():
             with running_endpoint(front_end) as endpoint:
                 if load is load_at_once:
-                    first[front_end] += seconds_to_first_answer(endpoint)
+                    first[front_end] += seconds_to_first_response(endpoint)
                 seconds[way].append(_seconds_to_load(endpoint, load))
-    print(f"\nLoading {TOGETHER} tenants: seconds until all have answered")
+    print(f"\nLoading {TOGETHER} tenants: seconds until all have responded")
     for way, values in seconds.items():
         print(f"  {way}: {statistics.median(values):.2f}   ({', '.join(f'{value:.2f}' for value in values)})")
-    print("From the load request to the first answer: seconds")
+    print("From the load request to the first response: seconds")
     for front_end, values in first.items():
         print(f"  {front_end}: {statistics.median(values):.2f}   (from {min(values):.2f} to {max(values):.2f})")
     return {way: statistics.median(values) for way, values in seconds.items()}
@@ -169,22 +169,22 @@ def _seconds_to_load(endpoint: Endpoint, load: Callable[[Endpoint, Sequence[str]
 
 
 def load_at_once(endpoint: Endpoint, tenants: Sequence[str]) -> None:
-    """Load tenants, all at the same time."""
+    """Load all tenants at the same time."""
     with ThreadPoolExecutor(len(tenants)) as threads:
         list(threads.map(endpoint.load, tenants))
 
 
 def load_one_by_one(endpoint: Endpoint, tenants: Sequence[str]) -> None:
-    """Load tenants, each after the one before."""
+    """Load tenants one by one."""
     for tenant in tenants:
         endpoint.load(tenant)
 
 
-def seconds_to_first_answer(endpoint: Endpoint) -> list[float]:
+def seconds_to_first_response(endpoint: Endpoint) -> list[float]:
     """Load, invoke and unload a tenant a few times."""
     write_identity(endpoint.models_dir, "first")
     seconds = []
-    for _ in range(FIRST_ANSWERS):
+    for _ in range(FIRST_RESPONSES):
         started = time.monotonic()
         endpoint.load("first")
         ask_for_numbers(endpoint, "first")
@@ -194,7 +194,7 @@ def seconds_to_first_answer(endpoint: Endpoint) -> list[float]:
 
 
 def memory_per_tenant(front_end: str) -> float:
-    """Load and invoke image classifiers; print and return what each takes after the first, in bytes."""
+    """Load and invoke image classifiers; print and return the memory of each after the first, in bytes."""
     shared_models = CLASSIFIER if front_end == "gateway" else None
     tenants = [f"tenant-{number}" for number in range(TENANTS)]
     with running_endpoint(front_end, shared_models) as endpoint:

@@ -19,13 +19,13 @@ BARE_IMAGE = f"{sagemaker.BINARY_JSON_PREFIX}0"
 
 def ask_for_numbers(endpoint: Endpoint, tenant: str) -> None:
     """Make sure that an identity tenant returns what it is sent. Raises InvocationError."""
-    answer = json.loads(endpoint.client.invoke(tenant, NUMBERS))
-    if answer["outputs"][0]["data"] != VALUES:
-        raise InvocationError(f"{tenant} did not return what it was sent: {answer}")
+    response = json.loads(endpoint.client.invoke(tenant, NUMBERS))
+    if response["outputs"][0]["data"] != VALUES:
+        raise InvocationError(f"{tenant} did not return what it was sent: {response}")
 
 
 def ask_for_photograph(endpoint: Endpoint, tenant: str) -> None:
-    """Make sure that a classifier sees what a photograph shows. Raises InvocationError."""
-    answer = endpoint.client.invoke(tenant, PHOTOGRAPH.read_bytes(), BARE_IMAGE)
-    if b"espresso" not in answer:
-        raise InvocationError(f"{tenant} does not see the espresso in {PHOTOGRAPH.name}: {answer[:500]!r}")
+    """Make sure that a classifier recognizes a photograph. Raises InvocationError."""
+    response = endpoint.client.invoke(tenant, PHOTOGRAPH.read_bytes(), BARE_IMAGE)
+    if b"espresso" not in response:
+        raise InvocationError(f"{tenant} does not recognize the espresso in {PHOTOGRAPH.name}: {response[:500]!r}")

@@ -1,7 +1,7 @@
-"""What unloading gives back: resident memory before and after tenants were loaded and unloaded over and over.
+"""Measure what unloading frees: resident memory before and after tenants are loaded and unloaded over and over.
 
-Each allocator gets a multi-model endpoint of its own. What it takes after the first cycles, when every library is in
-memory, is compared with what it takes at the end; no tenant is loaded at either time.
+Each allocator gets its own multi-model endpoint. The memory after the first cycles, when every library is loaded, is
+compared with the memory at the end; no tenant is loaded at either time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ALLOCATORS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of tenant: how its archive is written, and how it is asked."""
+    """A kind of tenant: how to write its archive, and how to invoke it."""
 
     write: Callable[[Path, str], None]
     ask: Callable[[Endpoint, str], None]
@@ -94,7 +94,7 @@ def measure(kind: Kind, environment: Mapping[str, str], cycles: int) -> tuple[Re
 
 
 def resident(endpoint: Endpoint) -> Resident:
-    """Return what is resident now."""
+    """Return the resident memory now."""
     serve = endpoint.serve
     return Resident(
         child(serve, "tritonserver").memory_info().rss / MIB,

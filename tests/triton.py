@@ -22,18 +22,17 @@ ROOT = Path(__file__).parents[1]
 TRITON = ROOT / "build" / "tritonserver"
 READY_SECONDS = 120.0  # a cold start with DALI and onnxruntime takes 5; more where other tests have the CPUs
 STOP_SECONDS = 30.0
-# Below those that the kernel gives to outgoing connections, of which one could take a port before it is listened on;
-# and beside those of byoc.container.ports and `serve`.
+# Below the range of outgoing connections, which could take a port first. byoc.container.ports and `serve` use others.
 PORTS = range(12000, 20000)
 
 
 class TritonServerError(RuntimeError):
-    """tritonserver is not built, did not become ready, or did not stop. The message holds what it printed."""
+    """tritonserver is not built, did not become ready, or did not stop. The message includes its output."""
 
 
 @dataclass(frozen=True)
 class RunningTritonServer:
-    """A tritonserver that answers. Addresses are `host:port`, as tritonclient wants them."""
+    """A tritonserver that is ready. Addresses are `host:port`, as tritonclient takes them."""
 
     http: str
     grpc: str
@@ -47,12 +46,12 @@ class RunningTritonServer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different TCP ports that nobody listened on a moment ago, at random places.
+    """Return different TCP ports that are free, chosen at random.
 
     Raises:
-        TritonServerError: there are not so many.
+        TritonServerError: there are fewer.
     """
-    # A share for each worker of pytest-xdist: what one has found free it may listen on much later than another looks.
+    # Each worker of pytest-xdist has its own share: a port that one has found free may be used much later.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = PORTS[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
     found = list(islice(filter(is_free, random.sample(own, len(own))), count))
@@ -106,7 +105,7 @@ def _start(repository: Path, ports: range, arguments: tuple[str, ...], output: i
 
 
 def _environment() -> dict[str, str]:
-    """Return this environment with the interpreter that runs the tests first: Python backends take its packages."""
+    """Return this environment with the interpreter of the tests first on PATH: Python backends use its packages."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "LD_LIBRARY_PATH": str(TRITON / "lib")}
 
@@ -131,7 +130,7 @@ def _is_ready(address: str) -> bool:
 
 
 def _stop(server: RunningTritonServer) -> None:
-    """End it as a container's runtime does; its models' processes end with it."""
+    """Stop it as a container runtime does; its models' processes end with it."""
     server.process.send_signal(signal.SIGTERM)
     try:
         server.process.wait(STOP_SECONDS)

@@ -22,7 +22,7 @@ STUCK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Throughput:
-    """What came of sending for a while.
+    """The result of a run.
 
     Attributes:
         per_second: responses a second.
@@ -38,7 +38,7 @@ def run(request: Request, *, connections: int, seconds: int) -> Throughput:
     """Send for `seconds` over a number of connections.
 
     Raises:
-        LoadError: wrk is not installed or failed, nothing was answered, or a response had an error status.
+        LoadError: wrk is not installed or failed, there was no response, or one had an error status.
     """
     with tempfile.NamedTemporaryFile(prefix="load-") as body:
         body.write(request.body)
@@ -65,7 +65,7 @@ def parse(output: str, url: str) -> Throughput:
     """Read the line of JSON that `post.lua` prints last.
 
     Raises:
-        LoadError: nothing was answered, or a response had an error status.
+        LoadError: there was no response, or one had an error status.
     """
     result = json.loads(output.splitlines()[-1])
     if result["requests"] == 0 or result["refused"] or result["broken"]:

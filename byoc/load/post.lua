@@ -1,4 +1,4 @@
--- Posts one body again and again, and prints what came of it as one line of JSON.
+-- Posts one body again and again, and prints the result as one line of JSON.
 -- wrk --script post.lua URL -- BODY_FILE [HEADER VALUE]…
 
 local formatted

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from serve import sagemaker
+from serve.settings import PingMode
 from serve.triton.client import TritonClient, UnreachableError
 from serve.triton.configurations import Configurations
 from serve.triton.processes import ModelProcesses, UnknownCommandLineError
@@ -28,7 +29,6 @@ class Health:
         processes: reads the processes of its models.
         models: the models that must be ready; the members of their ensembles are added. None: only the server must be.
         mode: `ready`, or `live` to ask only whether tritonserver is alive.
-        runtime: what decides how many processes a model runs in.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Health:
         configurations: Configurations,
         processes: ModelProcesses,
         models: tuple[str, ...],
-        mode: str,
+        mode: PingMode,
     ) -> None:
         """Nothing has been asked yet."""
         self._triton = triton

@@ -110,7 +110,7 @@ test: models wrk curl $(if $(filter true,$(CI)),torch) ## run all tests (ARGS=te
 	@$(call TIMED,$(PYTEST) $(ARGS))
 
 check: WORKERS = $(shell nproc)
-check: models lint ## lint, and run the tests that need no server: under 3 minutes
+check: models lint ## lint, and run the tests that need no server
 	@$(call TIMED,$(PYTEST) -m 'not server' $(ARGS))
 
 coverage: models wrk curl ## run all tests, and report which lines and branches they reach (ARGS=tests/serve)
